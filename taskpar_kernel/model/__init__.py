@@ -1,0 +1,1 @@
+"""Frozen values that the stages hand on to one another; this package imports no other stage."""

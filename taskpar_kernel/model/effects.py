@@ -1,0 +1,110 @@
+"""Predicted effects of a statement: what the analysis hands to planning and to the engine.
+
+A prediction may be wrong; it decides what is tried ahead, never what is committed. The two members
+that home relies on when it judges (`touch`, `home`) err on the side of caution.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+
+class Touch(enum.Enum):
+    """What may have changed at home after home itself ran a statement, seen from what was sent out."""
+
+    NOTHING = "nothing"
+    """No object that existed before is changed: names are bound, text is printed."""
+    OBJECTS = "objects"
+    """Only the objects that the names in `changes` are bound to, and those shallowly, provided
+    that each of these is exactly a list, dict, set, deque or bytearray when it happens."""
+    ANY = "any"
+    """Anything reachable: what was sent must be compared before an outcome is taken."""
+
+
+class Blocker(enum.Enum):
+    """Why a statement must run at home."""
+
+    SHELL = "uses the notebook's shell (a magic, a shell line or get_ipython())"
+    AWAIT = "awaits at the top level"
+    INPUT = "asks for input"
+    DRAWING = "draws on the current figure, which lives at home"
+    WIDGET = "uses widgets or comms"
+    NAMESPACE = "reaches into the namespace itself (globals, locals, eval, exec, vars)"
+    THREAD = "starts threads, processes or loops that go on running"
+    HANDLE = "makes or uses an open handle, generator, iterator or lock"
+    WORLD = "changes the world outside (writes files, runs programs, uses the network)"
+    AMBIENT = "changes process-wide state (options, random generators, environment)"
+    CLOCK = "reads the clock"
+    DEFINITION = "defines a function or a class, which lives at home"
+    IMPORT = "imports, which changes the process"
+    CONTROL = "steers the flow of the program around it"
+    MODULE = "uses a module whose state a statement changed"
+    UNKNOWN = "does something the analysis cannot follow"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a statement stays at home: a `blocker`, what in the text shows it, and on which line."""
+
+    blocker: Blocker
+    what: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"line {self.line}: `{self.what}` {self.blocker.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What running one statement or expression is predicted to do to the notebook's namespace.
+
+    All names are names of the notebook's global namespace; names local to a comprehension, a lambda
+    or a called function do not appear. Functions of the notebook that are called are followed: what
+    their code reads or changes globally is included.
+    """
+
+    reads: frozenset[str] = frozenset()
+    """Names whose value at entry is used, called functions and classes and their globals included."""
+    writes: frozenset[str] = frozenset()
+    """Names bound (or possibly bound)."""
+    deletes: frozenset[str] = frozenset()
+    """Names unbound."""
+    changes: frozenset[str] = frozenset()
+    """Names whose object may be changed in place; a subset of `reads` or of names written first."""
+    aliases: frozenset[tuple[str, str]] = frozenset()
+    """Pairs (new, old): the value bound to `new` may be, hold or view the object `old` is bound to."""
+    files_read: bool = False
+    files_written: bool = False
+    draws: frozenset[str] = frozenset()
+    """Shared random generators drawn from: 'random', 'numpy', 'torch'."""
+    prints: bool = False
+    """Prints or displays."""
+    home: tuple[Reason, ...] = ()
+    """Why it must run at home, in program order; empty: it may travel."""
+    touch: Touch = Touch.ANY
+    cost_s: float | None = None
+    """Seconds as far as the tables tell: 0.0 for what is surely trivial, a rough guess for what is
+    surely dear (a fit, a read of a table), None for unknown."""
+
+    @property
+    def travels(self) -> bool:
+        """Whether it may be run on a worker."""
+        return not self.home
+
+
+NO_EFFECTS = Effects(touch=Touch.NOTHING, cost_s=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is known before a statement runs.
+
+    `objects`: name → object, for names whose present value at home is the one the statement will
+    see. `definitions`: name → AST node of a `def` or `class` that an earlier statement of the same
+    cell is about to execute. `opaque`: names that earlier statements will rebind to unknown values.
+    """
+
+    objects: dict[str, object] = field(default_factory=dict)
+    definitions: dict[str, object] = field(default_factory=dict)
+    opaque: frozenset[str] = frozenset()

@@ -1,0 +1,217 @@
+"""What travels between home and workers: instructions one way, events the other.
+
+A *script* is a list of instructions that a worker carries out in order. Every value here is plain
+and frozen; the values of the notebook travel beside them as `Packed` frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from taskpar_kernel.model.ids import Key, Place, Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a shared-memory file: absolute `path`, `offset` and `nbytes` in bytes."""
+
+    path: str
+    offset: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A pickled value: the in-band pickle (protocol 5) and its out-of-band buffers, in order.
+
+    A buffer is either bytes (sent as a frame of the message) or a `Segment`.
+    """
+
+    inband: bytes
+    buffers: tuple[bytes | Segment, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size of the value in bytes, wherever its buffers are."""
+        return len(self.inband) + sum(
+            b.nbytes if isinstance(b, Segment) else len(b) for b in self.buffers
+        )
+
+
+# Instructions --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """Wait until the value `key` is here (from `source`); at most `limit_s` seconds.
+
+    With `name`, the value is also bound to that name in the worker's namespace (the public API).
+    """
+
+    key: Key
+    source: Place
+    limit_s: float
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Run source text in the worker's own namespace, as a cell would (the public API)."""
+
+    ticket: Ticket
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Run compiled code in a namespace that holds exactly `reads`; keep what it did as `outcome`.
+
+    `code` is a marshalled code object of mode 'exec'. For an expression, the code binds its value
+    to `VALUE_NAME`. `reads` are (name, key of the bundle that holds it). `modules` are (name, module
+    name) pairs to import and bind.
+    """
+
+    ticket: Ticket
+    outcome: Key
+    code: bytes
+    label: str
+    reads: tuple[tuple[str, Key], ...] = ()
+    modules: tuple[tuple[str, str], ...] = ()
+    ambient: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a value to each of `targets`: the bundle `key`, or, with `name`, that variable as `key`."""
+
+    key: Key
+    targets: tuple[Place, ...]
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Drop these bundles; segments only they used are released."""
+
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Do not start these attempts, and stop waiting on their behalf."""
+
+    tickets: tuple[Ticket, ...]
+
+
+Instruction = Receive | Run | Attempt | Send | Forget
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Instructions for one worker, carried out in order after those it already has."""
+
+    instructions: tuple[Instruction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A bundle on its way: `packed` is carried as the message's frames. `sent_s` is monotonic time."""
+
+    key: Key
+    source: Place
+    packed: Packed
+    name: str = ""
+    sent_s: float = 0.0
+
+
+# Events --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A worker is up: its inbox address and process id."""
+
+    worker: Place
+    pid: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An attempt (or run) began at monotonic time `at_s`."""
+
+    ticket: Ticket
+    worker: Place
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt (or run) ended. `ok`: the code ran to its end and its outcome can be brought home.
+
+    `why` says in plain words why not. `outputs` is the number of IOPub messages that belong to it:
+    home waits for that many before it shows them as complete. For a run that raised, `ename`,
+    `evalue` and `traceback` carry the error. `packed` is the outcome, for attempts.
+    """
+
+    ticket: Ticket
+    worker: Place
+    ok: bool
+    start_s: float
+    end_s: float
+    why: str = ""
+    outputs: int = 0
+    ename: str = ""
+    evalue: str = ""
+    traceback: str = ""
+    packed: Packed | None = None
+    files_read: tuple[tuple[str, int, int], ...] = ()
+    """(path, mtime in ns, size in bytes) of files read, as they were then; -1, -1 if missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A value arrived at a worker (for the record): bytes, and monotonic times."""
+
+    key: Key
+    source: Place
+    worker: Place
+    nbytes: int
+    sent_s: float
+    arrived_s: float
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """A receive reached its limit; the rest of the script goes on without the value."""
+
+    key: Key
+    source: Place
+    worker: Place
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A worker's process ended; `why` tells how (signal or exit code)."""
+
+    worker: Place
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One IOPub message of an attempt, as the Jupyter protocol has it."""
+
+    ticket: Ticket
+    worker: Place
+    msg_type: str
+    content: dict[str, object] = field(default_factory=dict)
+    metadata: dict[str, object] = field(default_factory=dict)
+    buffers: tuple[bytes, ...] = ()
+
+
+Event = Ready | Started | Finished | Received | TimedOut | Lost | Output | Value
+
+VALUE_NAME = "__taskpar_value__"

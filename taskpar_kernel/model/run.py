@@ -1,0 +1,64 @@
+"""What is recorded of a finished cell: the value behind `%taskpar last` and `last_run()`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRecord:
+    """One statement instance as it went: times in seconds since the cell's start."""
+
+    line: int
+    source: str
+    place: str
+    """"home" or the worker's number."""
+    state: str
+    """"home" (ran at home), "committed" (ran ahead), "squashed" (ran ahead in vain, then at home)."""
+    start_s: float
+    end_s: float
+    reason: str
+    """Why it ran at home or was run again; empty when it was committed ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRecord:
+    """One bundle of values sent; `seconds` from hand-over at the sender to arrival."""
+
+    name: str
+    source: str
+    target: str
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The last cell: what ran where, what moved, and what it gained."""
+
+    wall_s: float = 0.0
+    serial_s_estimate: float = 0.0
+    workers: int = 0
+    statements: tuple[StatementRecord, ...] = ()
+    transfers: tuple[TransferRecord, ...] = ()
+    ahead: int = 0
+    """Attempts started on workers."""
+    committed_ahead: int = 0
+    squashed: int = 0
+    notes: tuple[str, ...] = field(default=())
+    """Lines said to the user during the cell (a lost worker, a pool that did not start)."""
+
+    @property
+    def speed_up(self) -> float:
+        """Estimated serial seconds over wall seconds."""
+        return self.serial_s_estimate / self.wall_s if self.wall_s > 0 else 1.0
+
+    def to_json(self) -> str:
+        """Return the record as one JSON object."""
+        return json.dumps(asdict(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain dicts and lists."""
+        return asdict(self)

@@ -1,0 +1,1 @@
+"""Subkernel processes as seen from home: start, watch, feed, stop."""

@@ -1,0 +1,1 @@
+"""Observers of a finished run; nothing depends on them."""

@@ -1,0 +1,1 @@
+"""Cell text comes in, a stream of statement instances goes out."""
