@@ -24,7 +24,8 @@ class Segment:
 class Packed:
     """A pickled value: the in-band pickle (protocol 5) and its out-of-band buffers, in order.
 
-    A buffer is either bytes (sent as a frame of the message) or a `Segment`.
+    A buffer is either bytes-like (sent as a frame of the message) or a `Segment`. Large frames
+    arrive as flat memoryviews on the received message, so that nothing is copied on the way.
     """
 
     inband: bytes
@@ -115,14 +116,34 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A bundle on its way: `packed` is carried as the message's frames. `sent_s` is monotonic time."""
+    """A bundle on its way: `packed` is carried as the message's frames. `sent_s` is monotonic time.
+
+    With `error`, there is no value and will be none: who waits for `key` stops waiting. The error
+    reads like the last line of a traceback, "NameError: …".
+    """
 
     key: Key
     source: Place
     packed: Packed
     name: str = ""
     sent_s: float = 0.0
+    error: str = ""
 
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where another worker's inbox is; an empty address: it is gone, drop what is held for it."""
+
+    worker: Place
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End politely, once everything before this is carried out."""
+
+
+Message = Script | Abandon | Value | Peer | Stop
 
 # Events --------------------------------------------------------------------------------------
 
@@ -184,20 +205,30 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """A receive reached its limit; the rest of the script goes on without the value."""
+    """A receive ended without its value; the rest of the script goes on without it.
+
+    `why` is empty when the limit was reached, else it tells what ended the wait early.
+    """
 
     key: Key
     source: Place
     worker: Place
     name: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A worker's process ended; `why` tells how (signal or exit code)."""
+    """A worker's process ended; `why` tells how (signal or exit code).
+
+    What was posted to `incarnation` (the first process of a worker is its incarnation 1) or an
+    earlier one is lost. `final`: no new process follows.
+    """
 
     worker: Place
     why: str
+    incarnation: int = 0
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

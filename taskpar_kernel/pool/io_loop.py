@@ -1,0 +1,333 @@
+"""The I/O thread of a pool: posts come in, events go out, processes are started, watched and replaced.
+
+One asyncio loop owns all sockets and processes: home's inbox, a queue to each worker, a subscription to
+each worker's outputs, a descriptor for the end of each process. Nothing polls. The rule: `listener` is
+called here, so it must return at once; an exception in it is logged and harms nobody else.
+
+When a process ends, what it had already sent may still be on its way through other sockets. So its end is
+told only `GRACE_S` later, and those who wait for its values are told `GRACE_S` after that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from taskpar_kernel.errors import PoolError, WireError
+from taskpar_kernel.model.ids import HOME, Place, Ticket
+from taskpar_kernel.model.messages import (
+    Event,
+    Lost,
+    Output,
+    Packed,
+    Peer,
+    Ready,
+    Received,
+    Script,
+    Send,
+    Stop,
+    TimedOut,
+    Value,
+)
+from taskpar_kernel.pool.folder import Folder, sweep
+from taskpar_kernel.pool.member import FAILED, GONE, READY, STARTING, Member
+from taskpar_kernel.pool.provisioning import Launch, Subkernel
+from taskpar_kernel.pool.shared import Plan, Shared, Snapshot
+from taskpar_kernel.pool.transfers import Missing, Transfers
+from taskpar_kernel.transport.sockets import Frames, Letter, Sockets, encode
+
+GRACE_S = 0.05
+POLITE_S = 0.35
+KILL_S = 0.5
+_PREFIX = "taskpar-"
+_log = logging.getLogger(__name__)
+
+
+class IoLoop:
+    """Everything of a pool that touches sockets or processes; lives on one thread.
+
+    It owns the members, the transfers and the folder. It does not know what the engine or the user
+    wants: it carries messages and keeps workers alive.
+    """
+
+    def __init__(
+        self, plan: Plan, shared: Shared, folder: Folder, listener: Callable[[Event], None]
+    ):
+        self._plan = plan
+        self._shared = shared
+        self._folder = folder
+        self._listener = listener
+        self._members = {Place(n): Member(Place(n)) for n in range(1, plan.workers + 1)}
+        self._transfers = Transfers()
+        self._closing = False
+        self._launches: set[asyncio.Task[None]] = set()
+
+    def run(self) -> None:
+        """Serve until `stop` is called; on the I/O thread."""
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(self._serve())
+
+    def stop(self) -> None:
+        """End all workers, then the loop."""
+        self._closing = True
+        self._stopped.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        self._sockets = Sockets()
+        try:
+            self._folder.create()
+            self._inbox = self._sockets.inbox(str(self._folder.path / "home.inbox"))
+        except PoolError as error:
+            for member in self._members.values():
+                self._give_up(member, str(error))
+        else:
+            self._loop.add_reader(self._inbox.fileno(), self._read_inbox)
+            for member in self._members.values():
+                self._start(member)
+        self._shared.serve(partial(self._loop.call_soon_threadsafe, self._shared.take_calls))
+        self._loop.call_later(0.5, sweep)
+        await self._stopped.wait()
+        self._shared.serve(None)
+        await self._shut_down()
+
+    # Calls from other threads, made here
+
+    def post(self, place: Place, incarnation: int, script: Script, frames: Frames) -> None:
+        """Send `script` to the process it was meant for."""
+        member = self._members[place]
+        if self._misses(member, incarnation):
+            return
+        for instruction in script.instructions:
+            if isinstance(instruction, Send):
+                self._transfers.asked(instruction.key, place, instruction.targets, instruction.name)
+        member.send(frames)
+
+    def send(self, place: Place, incarnation: int, frames: Frames) -> None:
+        """Send any other message to the process it was meant for."""
+        member = self._members[place]
+        if not self._misses(member, incarnation):
+            member.send(frames)
+
+    def signal(self, place: Place, number: int) -> None:
+        """Send a signal to a worker and its children."""
+        process = self._members[place].process
+        if process is not None:
+            process.signal(number)
+
+    def restart(self, place: Place) -> None:
+        """End a worker's process; the next one starts at once."""
+        member = self._members[place]
+        if member.state == FAILED:
+            member.state = GONE
+            self._start(member)
+        else:
+            member.asked_to_end = "it was restarted"
+            self.signal(place, signal.SIGKILL)
+
+    def _misses(self, member: Member, incarnation: int) -> bool:
+        if member.state == FAILED:
+            self._tell(Lost(member.place, "it could not be started", incarnation, final=True))
+        return member.state == FAILED or incarnation != member.incarnation
+
+    # Processes
+
+    def _start(self, member: Member) -> None:
+        member.state = STARTING
+        self._publish(member)
+        task = self._loop.create_task(self._launch(member))
+        self._launches.add(task)
+        task.add_done_callback(self._launches.discard)
+
+    async def _launch(self, member: Member) -> None:
+        launch = Launch(
+            self._plan.python,
+            self._folder.path,
+            self._folder.segments,
+            self._plan.cwd,
+            member.place,
+            member.incarnation,
+        )
+        try:
+            process = await Subkernel.start(launch)
+        except Exception as error:  # noqa: BLE001 - the edge: a start may fail in many ways
+            self._give_up(member, f"{type(error).__name__}: {error}")
+            return
+        member.process = process
+        process.watch(self._loop, partial(self._ended, member, process))
+        self._publish(member)
+        limit_s = self._plan.settings.start_limit_s
+        self._loop.call_later(limit_s, self._check_started, member, process, limit_s)
+
+    def _check_started(self, member: Member, process: Subkernel, limit_s: float) -> None:
+        if member.process is process and member.state == STARTING:
+            member.asked_to_end = f"it was not ready within {limit_s:g} s"
+            process.signal(signal.SIGKILL)
+
+    def _ended(self, member: Member, process: Subkernel) -> None:
+        if not self._closing:
+            self._loop.call_later(GRACE_S, self._declare_lost, member, process)
+
+    def _declare_lost(self, member: Member, process: Subkernel) -> None:
+        if self._closing:
+            return
+        self._read_inbox()
+        self._read_outputs(member, process)
+        why = member.asked_to_end or process.why_ended() or "ended"
+        lost = member.incarnation
+        expected = member.asked_to_end == "it was restarted"
+        may_restart = member.lose(expected=expected)
+        self._publish(member)
+        task = self._loop.create_task(process.clean_up())
+        self._launches.add(task)
+        task.add_done_callback(self._launches.discard)
+        self._tell_peers(Peer(member.place, ""))
+        self._transfers.forget_target(member.place)
+        missing = self._transfers.of_source(member.place)
+        self._loop.call_later(GRACE_S, self._tell_missing, missing, why)
+        if may_restart:
+            self._tell(Lost(member.place, why, lost))
+            self._start(member)
+        else:
+            self._give_up(member, why, lost)
+
+    def _give_up(self, member: Member, why: str, lost: int | None = None) -> None:
+        member.state = FAILED
+        self._publish(member)
+        self._shared.fail(f"worker {member.place} cannot be kept running: {why}")
+        self._tell(Lost(member.place, why, lost or member.incarnation, final=True))
+
+    def _tell_missing(self, missing: list[Missing], why: str) -> None:
+        for one in missing:
+            if not self._transfers.still_open(one):
+                continue
+            self._transfers.ended(one.key, one.target)
+            error = f"WorkerLost: worker {one.source} {why}, before it sent the value"
+            value = Value(one.key, one.source, Packed(b""), one.name, error=error)
+            if one.target == HOME:
+                self._tell(value)
+            else:
+                self._members[one.target].send(encode(HOME, 0, value))
+
+    # Messages from the workers
+
+    def _read_inbox(self) -> None:
+        for letter in self._inbox.letters():
+            if isinstance(letter, WireError):
+                _log.warning("%s", letter)
+            else:
+                self._take(letter)
+
+    def _take(self, letter: Letter) -> None:
+        member = self._members.get(letter.sender)
+        if member is None or letter.incarnation != member.incarnation or member.process is None:
+            return
+        event: Any = letter.message
+        if isinstance(event, Ready):
+            self._connect(member, event)
+            return
+        if isinstance(event, Received | TimedOut):
+            self._transfers.ended(event.key, event.worker)
+        elif isinstance(event, Value):
+            self._transfers.ended(event.key, HOME)
+        self._tell(event)
+
+    def _connect(self, member: Member, ready: Ready) -> None:
+        assert member.process is not None
+        reader = member.connect(self._sockets, ready.address)
+        read = partial(self._read_outputs, member, member.process)
+        self._loop.add_reader(reader.fileno(), read)
+        read()
+
+    def _read_outputs(self, member: Member, process: Subkernel) -> None:
+        if member.process is not process or member.outputs is None:
+            return
+        for frames in member.outputs.drain():
+            try:
+                _, parts = process.session.feed_identities([bytes(f) for f in frames])
+                message = process.session.deserialize(parts)
+            except (ValueError, TypeError, KeyError) as error:
+                _log.warning("an output of worker %s was dropped: %s", member.place, error)
+                continue
+            self._publish_output(member, message)
+
+    def _publish_output(self, member: Member, message: dict[str, Any]) -> None:
+        if message["msg_type"] == "iopub_welcome":
+            if member.state == STARTING:
+                self._welcome(member)
+            return
+        parent = message["parent_header"].get("msg_id", "")
+        if not parent.startswith(_PREFIX) or message["msg_type"] == "status":
+            return
+        self._tell(
+            Output(
+                Ticket(int(parent.removeprefix(_PREFIX))),
+                member.place,
+                message["msg_type"],
+                message["content"],
+                message["metadata"],
+                tuple(bytes(b) for b in message["buffers"]),
+            )
+        )
+
+    def _welcome(self, member: Member) -> None:
+        """Its outputs are heard from now on, so it may begin: introduce it and the others."""
+        assert member.process is not None
+        others = [m for m in self._members.values() if m.state == READY]
+        member.become_ready([encode(HOME, 0, Peer(m.place, m.address)) for m in others])
+        for other in others:
+            other.send(encode(HOME, 0, Peer(member.place, member.address)))
+        self._publish(member)
+        self._tell(Ready(member.place, member.process.pid, member.address))
+
+    # Word to the others
+
+    def _tell_peers(self, peer: Peer) -> None:
+        for other in self._members.values():
+            if other.state == READY:
+                other.send(encode(HOME, 0, peer))
+
+    def _tell(self, event: Event) -> None:
+        try:
+            self._listener(event)
+        except Exception:
+            _log.exception("the pool's listener failed on %r", type(event).__name__)
+
+    def _publish(self, member: Member) -> None:
+        pid = member.process.pid if member.process is not None else 0
+        snapshot = Snapshot(member.incarnation, member.state, pid, member.since_s)
+        self._shared.publish(member.place, snapshot)
+
+    # The end
+
+    async def _shut_down(self) -> None:
+        if self._launches:
+            await asyncio.wait(self._launches, timeout=KILL_S)
+        processes = [m.process for m in self._members.values() if m.process is not None]
+        for member in self._members.values():
+            if member.state == READY:
+                member.send(encode(HOME, 0, Stop()))
+            elif member.process is not None:
+                member.process.signal(signal.SIGKILL)
+        await _wait_ended(processes, POLITE_S)
+        for process in processes:
+            process.signal(signal.SIGKILL)
+        await _wait_ended(processes, KILL_S)
+        self._sockets.close(0)
+        for process in processes:
+            with contextlib.suppress(OSError):
+                await process.clean_up()
+        self._folder.remove()
+
+
+async def _wait_ended(processes: list[Subkernel], limit_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + limit_s
+    while any(p.why_ended() is None for p in processes) and loop.time() < until_s:
+        await asyncio.sleep(0.005)

@@ -1,0 +1,156 @@
+"""One subkernel process, started through jupyter_client: a `Launch` comes in, a `Subkernel` goes out.
+
+The rule: starts happen on the thread that lives as long as the pool, because the system ends a worker
+when the *thread* that started it ends. Each process is started once; a restart is a new `Launch` with the
+next incarnation, so no file, socket or key is used twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+
+from taskpar_kernel.errors import PoolError
+
+WORKER_PROGRAM = Path(__file__).resolve().parent.parent / "worker" / "__main__.py"
+POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a subkernel is started with: interpreter, folders, cwd, and which process it will be."""
+
+    python: str
+    folder: Path
+    segments: str
+    cwd: str
+    number: int
+    incarnation: int
+
+    def file(self, ending: str) -> Path:
+        """Return the path of this process's file of this kind."""
+        return self.folder / f"w{self.number}-{self.incarnation}.{ending}"
+
+
+class _Starter(AsyncKernelManager):
+    """Starts a kernel; our messages take the place of the control channel."""
+
+    def _connect_control_socket(self) -> None:
+        pass
+
+
+class Subkernel:
+    """A running worker process: its pid, its session for IOPub, and its end."""
+
+    def __init__(self, launch: Launch, starter: AsyncKernelManager):
+        self.launch = launch
+        self._starter = starter
+        self._popen: Any = starter.provisioner.process  # type: ignore[union-attr]
+        self.pid: int = self._popen.pid
+        self.session: Any = starter.session
+        self.iopub = f"{starter.ip}-{starter.iopub_port}"
+
+    @classmethod
+    async def start(cls, launch: Launch) -> Subkernel:
+        """Start the process.
+
+        Raises:
+            PoolError: the interpreter cannot be run.
+        """
+        starter = _Starter(
+            transport="ipc", connection_file=str(launch.file("json")), kernel_name="taskpar-worker"
+        )
+        starter._kernel_spec = KernelSpec(
+            argv=[
+                launch.python,
+                str(WORKER_PROGRAM),
+                "-f",
+                "{connection_file}",
+                f"--WorkerApp.number={launch.number}",
+                f"--WorkerApp.incarnation={launch.incarnation}",
+                f"--WorkerApp.segments={launch.segments}",
+                "--HistoryManager.enabled=False",
+            ],
+            display_name="taskpar worker",
+            language="python",
+        )
+        cwd = launch.cwd if Path(launch.cwd).is_dir() else str(Path.cwd())
+        errors = os.open(launch.file("err"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            await starter.start_kernel(stdin=DEVNULL, stdout=DEVNULL, stderr=errors, cwd=cwd)
+        except OSError as error:
+            raise PoolError(f"worker {launch.number} cannot be started: {error}") from error
+        finally:
+            os.close(errors)
+        return cls(launch, starter)
+
+    def watch(self, loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
+        """Call `ended` on `loop` once, soon after the process ended."""
+        try:
+            fd = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):
+            self._poll_until_ended(loop, ended)
+            return
+
+        def readable() -> None:
+            loop.remove_reader(fd)
+            os.close(fd)
+            ended()
+
+        loop.add_reader(fd, readable)
+
+    def _poll_until_ended(self, loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
+        if self._popen.poll() is None:
+            loop.call_later(POLL_S, self._poll_until_ended, loop, ended)
+        else:
+            ended()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and its children; nothing if it has ended."""
+        if self._popen.poll() is not None:
+            return
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            pass
+        except PermissionError:  # macOS: the group has only a zombie left
+            self._popen.send_signal(number)
+
+    def why_ended(self) -> str | None:
+        """Tell how the process ended, with the last it said; None while it runs."""
+        code = self._popen.poll()
+        if code is None:
+            return None
+        how = f"ended by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+        said = self._last_words()
+        return f"{how}: {said}" if said and code != 0 else how
+
+    def _last_words(self) -> str:
+        try:
+            text = self.launch.file("err").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        lines = text.strip().splitlines()
+        return lines[-1].strip() if lines else ""
+
+    async def clean_up(self) -> None:
+        """Remove the connection file and sockets of a process that has ended."""
+        await self._starter.cleanup_resources()
+        for ending in ("inbox", "pipe", "err"):
+            self.launch.file(ending).unlink(missing_ok=True)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

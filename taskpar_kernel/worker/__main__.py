@@ -1,0 +1,47 @@
+"""The process of a worker: `python taskpar_kernel/worker/__main__.py -f CONNECTION_FILE …`.
+
+The rule: first of all, make sure that the system ends this process with its parent. Also by the path of
+this file, because then nothing in the user's folder can shadow a module that the start needs.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> bool:
+    """Ask the system to kill this process when the thread that started it ends; True if it will.
+
+    Two orders: the parent ends after the request (the kernel kills us), or before it (nothing will
+    come any more, but our parent is another one by then).
+    """
+    if sys.platform != "linux":
+        return False
+    parent = int(os.environ.get("JPY_PARENT_PID") or os.getppid())
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
+        return False
+    if os.getppid() != parent:
+        os._exit(0)
+    return True
+
+
+def _clean_path() -> None:
+    """Take away what Python put in front of `sys.path`; the shell puts '' there, as a kernel has it."""
+    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - before any import
+    root = os.path.dirname(os.path.dirname(here))  # noqa: PTH120
+    if sys.path and sys.path[0] in {here, "", os.getcwd()}:  # noqa: PTH109
+        del sys.path[0]
+    if root not in sys.path:
+        sys.path.append(root)
+
+
+if __name__ == "__main__":
+    _armed = die_with_parent()
+    _clean_path()
+    from taskpar_kernel.worker.app import launch
+
+    launch(armed=_armed)

@@ -1,0 +1,47 @@
+"""SIGINT reaches user code and nothing else.
+
+Signals come in, `KeyboardInterrupt` comes out while user code runs. The rule: our own handler stays
+installed all the time, so that child processes inherit the default action (an ignored signal would
+stay ignored in them), and raises only between `arm` and `disarm`.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Guard:
+    """Runs user code so that an interrupt ends it, wherever the signal strikes."""
+
+    def __init__(self) -> None:
+        self._armed = False
+
+    def install(self) -> None:
+        """Take over SIGINT; in the main thread."""
+        signal.signal(signal.SIGINT, self._strike)
+
+    def call(self, code: Callable[[], T], interrupted: Callable[[], T]) -> T:
+        """Return `code()`, or `interrupted()` if a KeyboardInterrupt ended it.
+
+        The signal may strike before the first and after the last line of `code`: both orders end in
+        `interrupted`. While `interrupted` runs nothing more can strike.
+        """
+        try:
+            self._armed = True
+            result = code()
+            self._armed = False
+        except KeyboardInterrupt:
+            self._armed = False
+            return interrupted()
+        finally:
+            self._armed = False
+        return result
+
+    def _strike(self, _signal: int, _frame: FrameType | None) -> None:
+        if self._armed:
+            raise KeyboardInterrupt

@@ -1,0 +1,149 @@
+"""What user code prints and displays leaves as IOPub messages; here they are counted by ticket.
+
+Writes and displays come in, counted messages go out. The rule: when `end` returns a number, exactly
+that many messages of the ticket were handed to the IOPub thread, and home waits for that many. A
+statement that wrote nothing costs two polls.
+
+Two things make stock ipykernel's numbers uncertain. Streams are flushed by a timer in the IOPub
+thread, so a message may be on its way between "nothing is pending" and its count: hence a stream that
+was touched is always flushed through that thread. And text that C code or a child process wrote to
+descriptors 1 and 2 is read by a thread of its own, at some time: hence `end` drains the pipe itself,
+under the same lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import threading
+from typing import Any
+
+from ipykernel.iostream import IOPubThread, OutStream
+from jupyter_client.session import Session
+
+from taskpar_kernel.model.ids import Ticket
+from taskpar_kernel.transport.sockets import new_context, pipe_end, stream_on
+
+PREFIX = "taskpar-"
+_PIPE_BYTES = 1024 * 1024
+_SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", 1031)
+
+
+class CountingSession(Session):
+    """A session that counts the messages it serialises for each open ticket."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._counts: dict[str, int] = {}
+        self._counting = threading.Lock()
+
+    def serialize(self, msg: dict[str, Any], ident: Any = None) -> list[bytes]:
+        """Count `msg` if its parent is an open ticket, and serialise it."""
+        frames = super().serialize(msg, ident)
+        parent = (msg.get("parent_header") or {}).get("msg_id", "")
+        if parent in self._counts:
+            with self._counting:
+                if parent in self._counts:
+                    self._counts[parent] += 1
+        return frames
+
+    def open_ticket(self, msg_id: str) -> None:
+        """Begin to count the messages whose parent is `msg_id`."""
+        self._counts[msg_id] = 0
+
+    def close_ticket(self, msg_id: str) -> int:
+        """Return how many there were; later ones are sent, but not counted."""
+        with self._counting:
+            return self._counts.pop(msg_id, 0)
+
+
+class TicketStream(OutStream):  # type: ignore[misc]
+    """An output stream that knows whether it was written to, and can drain its pipe at once."""
+
+    touched = False
+
+    def __init__(self, *args: Any, watchfd: bool | str = True, **kwargs: Any):
+        # "force": stock streams do not watch below a test runner, which a worker may well be
+        super().__init__(*args, watchfd="force" if watchfd else False, **kwargs)
+
+    def write(self, string: str) -> int | None:
+        """Write `string`, and remember that there was something."""
+        self.touched = True
+        return super().write(string)  # type: ignore[no-any-return]
+
+    def _setup_stream_redirects(self, name: str) -> None:
+        self._draining = threading.Lock()
+        super()._setup_stream_redirects(name)
+        os.set_blocking(self._fid, False)
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self._fid, _SET_PIPE_SIZE, _PIPE_BYTES)
+        self._poll = select.poll()
+        self._poll.register(self._fid, select.POLLIN)
+
+    def _watch_pipe_fd(self) -> None:
+        while self._should_watch:
+            select.select([self._fid], [], [])
+            self.drain()
+
+    def drain(self) -> None:
+        """Take over what was written to the descriptor so far."""
+        with self._draining:
+            while self._should_watch:
+                try:
+                    text = os.read(self._fid, 65536)
+                except BlockingIOError:
+                    return
+                if not text:  # the user closed the descriptor
+                    self._should_watch = False
+                    return
+                self.write(text.decode(errors="replace"))
+
+    def settle(self) -> None:
+        """Hand everything written so far to the IOPub thread, and wait until it has sent it."""
+        if self._should_watch and (self._poll.poll(0) or self._draining.locked()):
+            self.drain()
+        if self.touched:
+            self.touched = False
+            self.flush()
+
+
+class PrivateIOPubThread(IOPubThread):  # type: ignore[misc]
+    """An IOPub thread whose pipe for forked children is a socket in the private folder, never tcp."""
+
+    def __init__(self, socket: Any, path: str, session: Session):
+        self._path = path
+        super().__init__(socket, pipe=True, session=session)
+
+    def _setup_pipe_in(self) -> None:
+        self._pipe_uuid = os.urandom(16)
+        end = pipe_end(self.socket.context, self._path, bind=True)
+        self._pipe_in = stream_on(end, self.io_loop)
+        self._pipe_in.on_recv(self._handle_pipe_msg)
+
+    def _setup_pipe_out(self) -> tuple[Any, Any]:
+        context = new_context()
+        return context, pipe_end(context, self._path, bind=False)
+
+
+class Outputs:
+    """Gives each ticket its own parent header, and counts what was published under it."""
+
+    def __init__(self, kernel: Any, session: CountingSession, streams: tuple[TicketStream, ...]):
+        self._kernel = kernel
+        self._session = session
+        self._streams = streams
+        self._header = session.msg_header("execute_request")
+
+    def begin(self, ticket: Ticket) -> None:
+        """From now on, what is published belongs to `ticket`."""
+        msg_id = f"{PREFIX}{ticket}"
+        self._session.open_ticket(msg_id)
+        self._kernel.set_parent([], {"header": {**self._header, "msg_id": msg_id}}, "shell")
+
+    def end(self, ticket: Ticket) -> int:
+        """Return how many messages of `ticket` were published; all of them are on their way."""
+        for stream in self._streams:
+            stream.settle()
+        return self._session.close_ticket(f"{PREFIX}{ticket}")
