@@ -23,6 +23,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from taskpar_kernel.model.effects import Touch
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -158,9 +160,10 @@ class _Walk:
         # What is changed before it is rebound changes the old object, what is changed after that
         # the new one; a compound statement may do both.
         changed_first = effects.changes - (rebound - effects.reads)
-        self._change(statement, changed_first, keep=rebound)
+        shallow = effects.touch is not Touch.ANY
+        self._change(statement, changed_first, rebound, shallow=shallow)
         self._rebind(statement, rebound, effects.aliases)
-        self._change(statement, effects.changes & rebound, keep=rebound)
+        self._change(statement, effects.changes & rebound, rebound, shallow=shallow)
         for new, old in effects.aliases:
             if new not in rebound:
                 bound = self._binding(new).bound
@@ -195,12 +198,24 @@ class _Walk:
             binding.readers.append(statement)
         self.inputs[statement] = frozenset(from_before)
 
-    def _change(self, statement: StatementId, names: frozenset[str], keep: frozenset[str]) -> None:
-        """Make `statement` define the changed `names`, and partially what shares their objects."""
+    def _change(
+        self,
+        statement: StatementId,
+        names: frozenset[str],
+        rebound: frozenset[str],
+        *,
+        shallow: bool,
+    ) -> None:
+        """Make `statement` define the changed `names`, and partially what shares their objects.
+
+        A shallow change (`ms.append(m)`) leaves alone what was put into the object since it was
+        bound.
+        """
         for name in names:
             binding = self._binding(name)
-            affected = set().union(*(self._holders[token] for token in binding.tokens))
-            for other in affected - names - keep:
+            tokens = binding.bound if shallow else binding.tokens
+            affected = set().union(*(self._holders[token] for token in tokens))
+            for other in affected - names - rebound:
                 self._define(statement, other)
                 self._bindings[other].definers[binding.own] = statement
             self._define(statement, name)

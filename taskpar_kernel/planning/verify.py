@@ -78,17 +78,17 @@ def _check_places_do_one_thing(plan: PlanView) -> None:
     for placement in sorted(plan.placements, key=lambda one: one.moment):
         before = busy.get(placement.place)
         if before is not None and _late(before.end_s, placement.start_s):
-            raise InvariantError(
-                f"{place_name(plan.graph, placement.place)} would run {tasks[before.task].where} and "
-                f"{tasks[placement.task].where} at once"
-            )
+            where = place_name(plan.graph, placement.place)
+            first, second = tasks[before.task].where, tasks[placement.task].where
+            raise InvariantError(f"{where} would run {first} and {second} at once")
         busy[placement.place] = placement
 
 
 def _check_transfers_possible(plan: PlanView) -> None:
     at, tasks, sizes = _at(plan), _tasks(plan), plan.graph.graph["sizes"]
     for transfer in plan.transfers:
-        what = f"transfer of {', '.join(transfer.names) or 'word'} to {place_name(plan.graph, transfer.target)}"
+        names, target = ", ".join(transfer.names) or "word", transfer.target
+        what = f"transfer of {names} to {place_name(plan.graph, target)}"
         if transfer.task is None:
             source, ready_s = HOME, 0.0
         elif transfer.task in at:
@@ -170,9 +170,8 @@ def _check_home(plan: PlanView) -> None:
             done_s = placement.end_s
         else:
             if task.home:
-                raise InvariantError(
-                    f"{task.where} must run at home and is placed at {place_name(plan.graph, placement.place)}"
-                )
+                where = place_name(plan.graph, placement.place)
+                raise InvariantError(f"{task.where} must run at home and is placed at {where}")
             defines = set(task.defines)
             home = [
                 transfer.end_s
