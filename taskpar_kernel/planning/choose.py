@@ -61,7 +61,7 @@ def choose_plan(
     """
     candidates, places = policies_named(policy), workers + 1
     alone = serial(graph, places, model)
-    if candidates == (serial,) or lower_bound_s(graph, places) * LEAST_GAIN > alone.makespan_s:
+    if candidates == (serial,) or lower_bound_s(graph, places) * LEAST_GAIN >= alone.makespan_s:
         return alone
     grains = coarsen(graph, model.grain_s)
     plans = [refine(candidate(grains.graph, places, model), grains) for candidate in candidates]

@@ -1,0 +1,92 @@
+"""Time the planning of cells of 10 to 1,000 statements: medians, in milliseconds.
+
+`python benchmarks/planning.py`; nothing is run in parallel, no process is started.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+from taskpar_kernel.model.effects import Blocker, Effects, Reason
+from taskpar_kernel.model.ids import StatementId
+from taskpar_kernel.planning.choose import DEFAULT_MODEL, choose_plan
+from taskpar_kernel.planning.graph import TaskDetails, task_graph
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import networkx as nx
+
+ROUNDS = 9
+Program = list[tuple[StatementId, Effects]]
+
+
+def loop(count: int) -> Program:
+    """Iterations of three statements: draw, fit what was drawn, show the score at home."""
+    stays = (Reason(Blocker.DRAWING, "plot", 1),)
+    body = [
+        Effects(writes=frozenset("x"), draws=frozenset({"numpy"})),
+        Effects(reads=frozenset({"x", "data"}), writes=frozenset("m")),
+        Effects(reads=frozenset({"m", "scores"}), changes=frozenset({"scores"}), home=stays),
+    ]
+    return [(StatementId(number), body[number % 3]) for number in range(count)]
+
+
+def independent(count: int) -> Program:
+    """Statements that all read the same input."""
+    return [
+        (StatementId(number), Effects(frozenset({"data"}), frozenset({f"v{number}"})))
+        for number in range(count)
+    ]
+
+
+def tangled(count: int) -> Program:
+    """Each statement reads up to three names defined at random before it."""
+    chance = random.Random(2018)
+    return [
+        (
+            StatementId(number),
+            Effects(
+                frozenset(f"v{chance.randrange(number)}" for _ in range(min(number, 3))),
+                frozenset({f"v{number}"}),
+            ),
+        )
+        for number in range(count)
+    ]
+
+
+def median_ms(work: Callable[[], object]) -> float:
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1000
+
+
+def build(statements: Program, cost_s: float) -> nx.DiGraph:
+    details = {number: TaskDetails(cost_s, "x = f(y)", number + 1) for number, _ in statements}
+    return task_graph(statements, details)
+
+
+def main() -> None:
+    print(f"{'program':<12} {'count':>5} {'cost s':>7}  {'graph':>7} {'heft':>7} {'online':>7} ms")
+    for shape in (loop, independent, tangled):
+        for count in (10, 100, 1000):
+            for cost_s in (1.0, 0.001):
+                statements = shape(count)
+                graph = build(statements, cost_s)
+                parts = [median_ms(lambda s=statements, c=cost_s: build(s, c))]
+                parts += [
+                    median_ms(lambda g=graph, p=policy: choose_plan(g, 4, p, DEFAULT_MODEL))
+                    for policy in ("heft", "online")
+                ]
+                shown = " ".join(f"{part:7.2f}" for part in parts)
+                print(f"{shape.__name__:<12} {count:>5} {cost_s:>7}  {shown}")
+
+
+if __name__ == "__main__":
+    main()
