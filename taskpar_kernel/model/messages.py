@@ -7,8 +7,10 @@ and frozen; the values of the notebook travel beside them as `Packed` frames.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from taskpar_kernel.model.ids import Key, Place, Ticket
+if TYPE_CHECKING:
+    from taskpar_kernel.model.ids import Key, Place, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,8 @@ class Attempt:
     """Run compiled code in a namespace that holds exactly `reads`; keep what it did as `outcome`.
 
     `code` is a marshalled code object of mode 'exec'. For an expression, the code binds its value
-    to `VALUE_NAME`. `reads` are (name, key of the bundle that holds it). `modules` are (name, module
-    name) pairs to import and bind.
+    to `VALUE_NAME`. `reads` are (name, key of the bundle that holds it). `modules` are (name,
+    module name) pairs to import and bind.
     """
 
     ticket: Ticket
@@ -83,7 +85,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a value to each of `targets`: the bundle `key`, or, with `name`, that variable as `key`."""
+    """Send a value to each of `targets`: the bundle `key`, or with `name` that variable."""
 
     key: Key
     targets: tuple[Place, ...]
@@ -246,3 +248,6 @@ class Output:
 Event = Ready | Started | Finished | Received | TimedOut | Lost | Output | Value
 
 VALUE_NAME = "__taskpar_value__"
+
+TICKET_PREFIX = "taskpar-"
+"""The parent of an output is the message `taskpar-<ticket>`."""

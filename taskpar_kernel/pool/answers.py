@@ -1,22 +1,20 @@
 """What callers of the public pool wait for: events come in, futures end.
 
-A run has ended when its `Finished` *and* as many of its outputs as that says are here: the two travel on
-different sockets. The rule: every future ends, by its answer, by the loss of the process it was posted
-to (the incarnation tells which that is), or when the pool is closed.
+A run has ended when its `Finished` *and* as many of its outputs as that says are here: the two
+travel on different sockets. The rule: every future ends, by its answer, by the loss of the process
+it was posted to (the incarnation tells which that is), or when the pool is closed.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.errors import ReceiveTimeout, RemoteError, TaskParError, WorkerLost
-from taskpar_kernel.model.ids import Key, Place, Ticket
 from taskpar_kernel.model.messages import (
     Event,
     Finished,
@@ -26,6 +24,11 @@ from taskpar_kernel.model.messages import (
     TimedOut,
     Value,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from taskpar_kernel.model.ids import Key, Place, Ticket
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -73,9 +76,9 @@ class _Gathered:
 class Answers:
     """The open futures of one pool.
 
-    `hear` is called on the I/O thread. Whoever posts holds `lock` until the future is made, so no answer
-    comes before its future, and no loss is missed. Futures end outside of the lock: their callbacks are
-    foreign code.
+    `hear` is called on the I/O thread. Whoever posts holds `lock` until the future is made, so no
+    answer comes before its future, and no loss is missed. Futures end outside of the lock: their
+    callbacks are foreign code.
     """
 
     def __init__(self) -> None:
@@ -119,8 +122,9 @@ class Answers:
         """Let everything that is still open fail with `error`."""
         with self.lock:
             for table in (self._runs, self._arrivals, self._values):
-                self._due += [partial(o.future.set_exception, error) for o in table.values()]  # type: ignore[attr-defined]
-                table.clear()  # type: ignore[attr-defined]
+                for waiting in table.values():
+                    self._fail(waiting.future, error)
+                table.clear()
         self._settle()
 
     def _settle(self) -> None:
@@ -168,7 +172,10 @@ class Answers:
         if isinstance(event, TimedOut):
             del self._arrivals[event.key]
             why = event.why or "it did not arrive within the limit"
-            message = f"worker {event.worker} did not receive {arrivals.name!r} from worker {event.source}: {why}"
+            message = (
+                f"worker {event.worker} did not receive {arrivals.name!r} "
+                f"from worker {event.source}: {why}"
+            )
             error = _named_error(event.why or "ReceiveTimeout", message)
             self._due.append(partial(arrivals.future.set_exception, error))
             return
@@ -180,8 +187,8 @@ class Answers:
     def _take_loss(self, lost: Lost) -> None:
         ends = "it will not be started again" if lost.final else "a new process takes its place"
         text = (
-            f"worker {lost.worker} was lost ({lost.why}); what only it held is gone and what was posted "
-            f"to it is not done; {ends}"
+            f"worker {lost.worker} was lost ({lost.why}); what only it held is gone "
+            f"and what was posted to it is not done; {ends}"
         )
 
         def is_lost(place: Place, incarnation: int) -> bool:

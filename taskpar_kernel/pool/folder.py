@@ -1,10 +1,10 @@
 """The private folders of a pool: names come out, folders are made, swept and removed.
 
-Every pool has two: one for connection files, sockets and logs, and one in shared memory for segments.
-Both are named `taskpar-<uid>-<owner's pid>-<owner's start time>-<random>`, have mode 0700, and hold a
-lock file that the owner keeps locked. The rule: a folder is swept only when its owner is gone by both
-signs, no such process (the pid may live on, but started at another time) and no lock: in another
-container the same folder is seen with other pids.
+Every pool has two: one for connection files, sockets and logs, and one in shared memory for
+segments. Both are named `taskpar-<uid>-<owner's pid>-<owner's start time>-<random>`, have mode
+0700, and hold a lock file that the owner keeps locked. The rule: a folder is swept only when its
+owner is gone by both signs, no such process (the pid may live on, but started at another time) and
+no lock: in another container the same folder is seen with other pids.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from taskpar_kernel.errors import PoolError
 
@@ -47,10 +47,11 @@ class Folder:
     """
 
     def __init__(self) -> None:
-        pid = os.getpid()
-        name = f"taskpar-{os.getuid()}-{pid}-{process_birth(pid) or 0}-{secrets.token_hex(4)}"
+        pid, birth = os.getpid(), process_birth(os.getpid()) or 0
+        name = f"taskpar-{os.getuid()}-{pid}-{birth}-{secrets.token_hex(4)}"
         self.path = _base() / name
-        self.segments = str(Path("/dev/shm") / name) if os.access("/dev/shm", os.W_OK) else ""  # noqa: S108
+        shared = Path("/dev/shm")  # noqa: S108 - shared memory, in a folder that is only ours
+        self.segments = str(shared / name) if os.access(shared, os.W_OK) else ""
         self._locks: list[int] = []
 
     def create(self) -> None:

@@ -1,11 +1,12 @@
-"""The I/O thread of a pool: posts come in, events go out, processes are started, watched and replaced.
+"""The I/O thread of a pool: posts come in, events go out, processes are started and watched.
 
-One asyncio loop owns all sockets and processes: home's inbox, a queue to each worker, a subscription to
-each worker's outputs, a descriptor for the end of each process. Nothing polls. The rule: `listener` is
-called here, so it must return at once; an exception in it is logged and harms nobody else.
+One asyncio loop owns all sockets and processes: home's inbox, a queue to each worker, a
+subscription to each worker's outputs, a descriptor for the end of each process. Nothing polls. The
+rule: `listener` is called here, so it must return at once; an exception in it is logged and harms
+nobody else.
 
-When a process ends, what it had already sent may still be on its way through other sockets. So its end is
-told only `GRACE_S` later, and those who wait for its values are told `GRACE_S` after that.
+When a process ends, what it had already sent may still be on its way through other sockets. So its
+end is told only `GRACE_S` later, and those who wait for its values are told `GRACE_S` after that.
 """
 
 from __future__ import annotations
@@ -14,16 +15,14 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.errors import PoolError, WireError
-from taskpar_kernel.model.ids import HOME, Place, Ticket
+from taskpar_kernel.model.ids import HOME, Place
 from taskpar_kernel.model.messages import (
     Event,
     Lost,
-    Output,
     Packed,
     Peer,
     Ready,
@@ -35,16 +34,19 @@ from taskpar_kernel.model.messages import (
     Value,
 )
 from taskpar_kernel.pool.folder import Folder, sweep
+from taskpar_kernel.pool.iopub import as_output, read_iopub
 from taskpar_kernel.pool.member import FAILED, GONE, READY, STARTING, Member
-from taskpar_kernel.pool.provisioning import Launch, Subkernel
+from taskpar_kernel.pool.provisioning import Launch, Subkernel, wait_ended
 from taskpar_kernel.pool.shared import Plan, Shared, Snapshot
 from taskpar_kernel.pool.transfers import Missing, Transfers
 from taskpar_kernel.transport.sockets import Frames, Letter, Sockets, encode
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 GRACE_S = 0.05
 POLITE_S = 0.35
 KILL_S = 0.5
-_PREFIX = "taskpar-"
 _log = logging.getLogger(__name__)
 
 
@@ -249,32 +251,13 @@ class IoLoop:
         if member.process is not process or member.outputs is None:
             return
         for frames in member.outputs.drain():
-            try:
-                _, parts = process.session.feed_identities([bytes(f) for f in frames])
-                message = process.session.deserialize(parts)
-            except (ValueError, TypeError, KeyError) as error:
-                _log.warning("an output of worker %s was dropped: %s", member.place, error)
-                continue
-            self._publish_output(member, message)
-
-    def _publish_output(self, member: Member, message: dict[str, Any]) -> None:
-        if message["msg_type"] == "iopub_welcome":
-            if member.state == STARTING:
+            message = read_iopub(process.session, frames)
+            if message is None:
+                _log.warning("an output of worker %s could not be read", member.place)
+            elif message["msg_type"] == "iopub_welcome" and member.state == STARTING:
                 self._welcome(member)
-            return
-        parent = message["parent_header"].get("msg_id", "")
-        if not parent.startswith(_PREFIX) or message["msg_type"] == "status":
-            return
-        self._tell(
-            Output(
-                Ticket(int(parent.removeprefix(_PREFIX))),
-                member.place,
-                message["msg_type"],
-                message["content"],
-                message["metadata"],
-                tuple(bytes(b) for b in message["buffers"]),
-            )
-        )
+            elif (output := as_output(member.place, message)) is not None:
+                self._tell(output)
 
     def _welcome(self, member: Member) -> None:
         """Its outputs are heard from now on, so it may begin: introduce it and the others."""
@@ -296,7 +279,7 @@ class IoLoop:
     def _tell(self, event: Event) -> None:
         try:
             self._listener(event)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the edge: foreign code on our thread
             _log.exception("the pool's listener failed on %r", type(event).__name__)
 
     def _publish(self, member: Member) -> None:
@@ -315,19 +298,12 @@ class IoLoop:
                 member.send(encode(HOME, 0, Stop()))
             elif member.process is not None:
                 member.process.signal(signal.SIGKILL)
-        await _wait_ended(processes, POLITE_S)
+        await wait_ended(processes, POLITE_S)
         for process in processes:
             process.signal(signal.SIGKILL)
-        await _wait_ended(processes, KILL_S)
+        await wait_ended(processes, KILL_S)
         self._sockets.close(0)
         for process in processes:
             with contextlib.suppress(OSError):
                 await process.clean_up()
         self._folder.remove()
-
-
-async def _wait_ended(processes: list[Subkernel], limit_s: float) -> None:
-    loop = asyncio.get_running_loop()
-    until_s = loop.time() + limit_s
-    while any(p.why_ended() is None for p in processes) and loop.time() < until_s:
-        await asyncio.sleep(0.005)

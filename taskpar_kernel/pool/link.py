@@ -1,7 +1,7 @@
 """The low-level pool that the engine uses: scripts and values go to workers, events come back.
 
-The rule: every method may be called from any thread and returns at once (`wait_ready`, `describe`, `log`
-and `close` excepted); everything posted to one worker is carried out in posting order.
+The rule: every method may be called from any thread and returns at once (`wait_ready`, `describe`,
+`log` and `close` excepted); everything posted to one worker is carried out in posting order.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from taskpar_kernel.errors import PoolError, UsageError
 from taskpar_kernel.model.ids import HOME, Place, Ticket
@@ -26,6 +25,8 @@ from taskpar_kernel.pool.shared import Condition, Plan, Shared, Snapshot
 from taskpar_kernel.settings import Settings, check_workers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from taskpar_kernel.pool.io_loop import IoLoop
 
 CLOSE_LIMIT_S = 3.0
@@ -34,9 +35,9 @@ CLOSE_LIMIT_S = 3.0
 class WorkerPool:
     """`workers` subkernels, numbered from 1, and the thread that talks to them.
 
-    `listener(event)` is called on that thread for everything that happens. Making and starting a pool
-    takes no time worth mentioning: the workers come up in the background, all at once, and what is posted
-    meanwhile waits for them.
+    `listener(event)` is called on that thread for everything that happens. Making and starting a
+    pool takes no time worth mentioning: the workers come up in the background, all at once, and
+    what is posted meanwhile waits for them.
     """
 
     def __init__(
@@ -169,7 +170,7 @@ class WorkerPool:
         self._signal(worker, signal.SIGKILL)
 
     def restart(self, worker: Place) -> None:
-        """Replace the process of `worker`; unlike a death, that may happen as often as one likes."""
+        """Replace the process of `worker`; unlike deaths, these are not counted."""
         self._check(worker)
         self._submit(lambda loop: loop.restart(worker))
 
@@ -184,7 +185,7 @@ class WorkerPool:
     def _signal(self, worker: Place | None, number: int) -> None:
         for place in self.places if worker is None else (worker,):
             self._check(place)
-            self._submit(lambda loop, place=place: loop.signal(place, number))
+            self._submit(partial(_send_signal, place, number))
 
     def _submit(self, call: Callable[[IoLoop], None]) -> None:
         if self._closed:
@@ -205,7 +206,7 @@ class WorkerPool:
     # The end
 
     def close(self) -> None:
-        """End all workers and remove the pool's folders; again does nothing, and nothing in a fork."""
+        """End all workers and remove the folders; does nothing in a fork, or again."""
         if os.getpid() != self._owner:
             return
         with self._closing:
@@ -219,6 +220,10 @@ class WorkerPool:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(CLOSE_LIMIT_S)
         atexit.unregister(self.close)
+
+
+def _send_signal(place: Place, number: int, loop: IoLoop) -> None:
+    loop.signal(place, number)
 
 
 def _memory_bytes(pid: int) -> int:

@@ -6,9 +6,9 @@ Theory of operation. A member is in one of four states:
     starting, ready ──process ended──▶ gone ──launch──▶ starting (next incarnation)
     gone ──too many deaths, or it cannot be started──▶ failed
 
-What is posted to a member that is not ready waits in its outbox, in order. What was posted to a process
-that ended is dropped with it: the incarnation tells which that is. The rule: all of this happens on the
-I/O thread.
+What is posted to a member that is not ready waits in its outbox, in order. What was posted to a
+process that ended is dropped with it: the incarnation tells which that is. The rule: all of this
+happens on the I/O thread.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from taskpar_kernel.model.ids import Place
-from taskpar_kernel.pool.provisioning import Subkernel
-from taskpar_kernel.transport.sockets import Frames, Reader, Sockets, Writer
+if TYPE_CHECKING:
+    from taskpar_kernel.model.ids import Place
+    from taskpar_kernel.pool.provisioning import Subkernel
+    from taskpar_kernel.transport.sockets import Frames, Reader, Sockets, Writer
 
 STARTING, READY, GONE, FAILED = "starting", "ready", "gone", "failed"
 MOST_RESTARTS = 3

@@ -1,9 +1,10 @@
 """The public pool: run code on a worker, send a variable from one worker to another, gather.
 
-Two abilities carry everything: *run this on that worker* and *send this variable from there to here*; both
-return at once. The rule: everything that concerns one worker happens there in the order in which it was
-posted, so a variable sent before a run is there when the run begins, and no other synchronisation is
-needed. A run whose variable did not arrive fails with the reason, and is not run with an older value.
+Two abilities carry everything: *run this on that worker* and *send this variable from there to
+here*; both return at once. The rule: everything that concerns one worker happens there in the
+order in which it was posted, so a variable sent before a run is there when the run begins, and no
+other synchronisation is needed. A run whose variable did not arrive fails with the reason, and is
+not run with an older value.
 
 >>> with Pool(2) as pool:
 ...     pool.run(2, "y = 1")
@@ -20,17 +21,20 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.errors import PoolError, ReceiveTimeout, UsageError
 from taskpar_kernel.model.ids import HOME, Key, Place, Ticket
 from taskpar_kernel.model.messages import Receive, Run, Script, Send, Value
 from taskpar_kernel.pool.answers import Answers, RunResult
 from taskpar_kernel.pool.link import WorkerPool
-from taskpar_kernel.pool.shared import Condition
 from taskpar_kernel.settings import Settings, TaskPar, check_workers
 from taskpar_kernel.transport.pickling import pack, unpack
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from taskpar_kernel.pool.shared import Condition
 
 __all__ = ["Pool", "RunResult"]
 
@@ -79,9 +83,9 @@ class Pool:
     ) -> Future[None]:
         """Send the variable `name` from worker `source` straight to `target` (one or several).
 
-        Returns at once. The future ends when all have it, or raises `ReceiveTimeout` or `WorkerLost`;
-        there is no need to wait for it: the targets do, at most `limit_s` seconds from when their turn
-        comes (default: the setting `receive_limit_s`).
+        Returns at once. The future ends when all have it, or raises `ReceiveTimeout` or
+        `WorkerLost`; there is no need to wait for it: the targets do, at most `limit_s` seconds
+        from when their turn comes (default: the setting `receive_limit_s`).
         """
         places = tuple(
             dict.fromkeys(
@@ -140,8 +144,8 @@ class Pool:
                 if future.done():  # the error came in the future
                     raise
                 raise ReceiveTimeout(
-                    f"worker {place} did not send {name!r} within {limit:g} s: what was posted to it "
-                    "before is still running; it goes on, and a later gather finds the value"
+                    f"worker {place} did not send {name!r} within {limit:g} s: what was posted "
+                    "to it before is still running; it goes on, and a later gather finds the value"
                 ) from None
             gathered[name] = unpack(value.packed)
         return gathered

@@ -1,8 +1,8 @@
-"""One subkernel process, started through jupyter_client: a `Launch` comes in, a `Subkernel` goes out.
+"""One subkernel process: a `Launch` comes in, a `Subkernel` goes out, by way of jupyter_client.
 
-The rule: starts happen on the thread that lives as long as the pool, because the system ends a worker
-when the *thread* that started it ends. Each process is started once; a restart is a new `Launch` with the
-next incarnation, so no file, socket or key is used twice.
+The rule: starts happen on the thread that lives as long as the pool, because the system ends a
+worker when the *thread* that started it ends. Each process is started once; a restart is a new
+`Launch` with the next incarnation, so no file, socket or key is used twice.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 from taskpar_kernel.errors import PoolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WORKER_PROGRAM = Path(__file__).resolve().parent.parent / "worker" / "__main__.py"
 POLL_S = 0.1
@@ -116,7 +118,7 @@ class Subkernel:
 
     def signal(self, number: int) -> None:
         """Send a signal to the process and its children; nothing if it has ended."""
-        if self._popen.poll() is not None:
+        if not self.running:
             return
         try:
             os.killpg(self.pid, number)
@@ -124,6 +126,11 @@ class Subkernel:
             pass
         except PermissionError:  # macOS: the group has only a zombie left
             self._popen.send_signal(number)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._popen.poll() is None
 
     def why_ended(self) -> str | None:
         """Tell how the process ended, with the last it said; None while it runs."""
@@ -147,6 +154,14 @@ class Subkernel:
         await self._starter.cleanup_resources()
         for ending in ("inbox", "pipe", "err"):
             self.launch.file(ending).unlink(missing_ok=True)
+
+
+async def wait_ended(processes: list[Subkernel], limit_s: float) -> None:
+    """Wait until all of `processes` have ended, at most `limit_s` seconds."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + limit_s
+    while any(p.running for p in processes) and loop.time() < until_s:
+        await asyncio.sleep(0.005)
 
 
 def _signal_name(number: int) -> str:

@@ -1,19 +1,22 @@
-"""What the I/O thread and the other threads share: calls go in, a snapshot of the workers comes out.
+"""What the I/O thread shares with the others: calls go in, a snapshot of the workers comes out.
 
-The rule: everything here is safe from any thread and returns at once; all other state of a pool belongs
-to the I/O thread.
+The rule: everything here is safe from any thread and returns at once; all other state of a pool
+belongs to the I/O thread.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from taskpar_kernel.model.ids import Place
-from taskpar_kernel.settings import Settings
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from taskpar_kernel.model.ids import Place
+    from taskpar_kernel.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One worker at one moment: `state` is starting, ready, gone or failed; `up_s` seconds ready."""
+    """One worker at one moment: `state` starting, ready, gone or failed; `up_s` seconds ready."""
 
     number: Place
     pid: int

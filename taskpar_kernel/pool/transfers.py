@@ -1,16 +1,19 @@
-"""Values on their way between processes: postings and arrivals come in; out comes who waits in vain.
+"""Values on their way: postings and arrivals come in, out comes who waits in vain.
 
-When a process dies, those who wait for what it was to send are told. The rule: pure bookkeeping by key,
-so a process that takes a dead one's place is never blamed for, nor credited with, what the other was
-asked for.
+When a process dies, those who wait for what it was to send are told. The rule: pure bookkeeping by
+key, so a process that takes a dead one's place is never blamed for, nor credited with, what the
+other was asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from taskpar_kernel.model.ids import Key, Place
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from taskpar_kernel.model.ids import Key, Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 from zmq.eventloop.zmqstream import ZMQStream
 
 from taskpar_kernel.errors import PoolError, WireError
-from taskpar_kernel.model.ids import Place
 from taskpar_kernel.model.messages import Event, Finished, Message, Packed, Segment, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from taskpar_kernel.model.ids import Place
 
 VERSION = 1
 LONGEST_PATH_BYTES = 103 if os.uname().sysname == "Darwin" else 107

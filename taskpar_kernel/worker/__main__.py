@@ -1,7 +1,8 @@
 """The process of a worker: `python taskpar_kernel/worker/__main__.py -f CONNECTION_FILE …`.
 
-The rule: first of all, make sure that the system ends this process with its parent. Also by the path of
-this file, because then nothing in the user's folder can shadow a module that the start needs.
+The rule: first of all, make sure that the system ends this process with its parent. Also by the
+path of this file, because then nothing in the user's folder can shadow a module that the start
+needs.
 """
 
 import ctypes
@@ -30,7 +31,7 @@ def die_with_parent() -> bool:
 
 
 def _clean_path() -> None:
-    """Take away what Python put in front of `sys.path`; the shell puts '' there, as a kernel has it."""
+    """Drop what Python put in front of `sys.path`; the shell puts '' there, as in any kernel."""
     here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - before any import
     root = os.path.dirname(os.path.dirname(here))  # noqa: PTH120
     if sys.path and sys.path[0] in {here, "", os.getcwd()}:  # noqa: PTH109
@@ -39,9 +40,18 @@ def _clean_path() -> None:
         sys.path.append(root)
 
 
+def _without_debugger() -> None:
+    """Import ipykernel as if there were no debugger: 0.05 s and 9 MB less; user code may have it."""
+    sys.modules["debugpy"] = None  # type: ignore[assignment]
+    import ipykernel.debugger  # noqa: F401, PLC0415 - decides here
+
+    del sys.modules["debugpy"]
+
+
 if __name__ == "__main__":
     _armed = die_with_parent()
     _clean_path()
+    _without_debugger()
     from taskpar_kernel.worker.app import launch
 
     launch(armed=_armed)

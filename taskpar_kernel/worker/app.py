@@ -14,30 +14,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+from tornado.ioloop import IOLoop
 from traitlets import Bool, Int, Type, Unicode
 
-_debugger_hidden = "debugpy" not in sys.modules
-if _debugger_hidden:
-    sys.modules["debugpy"] = None  # type: ignore[assignment] # 0.05 s and 9 MB for each worker
-import ipykernel.debugger  # noqa: E402, F401 - decides here that there is no debugger
-from ipykernel.ipkernel import IPythonKernel  # noqa: E402
-from ipykernel.kernelapp import IPKernelApp  # noqa: E402
-
-if _debugger_hidden:
-    del sys.modules["debugpy"]  # user code may import it
-from tornado.ioloop import IOLoop  # noqa: E402
-
-from taskpar_kernel.model.ids import Place  # noqa: E402
-from taskpar_kernel.transport.sockets import publisher  # noqa: E402
-from taskpar_kernel.worker.log import Log  # noqa: E402
-from taskpar_kernel.worker.outputs import (  # noqa: E402
+from taskpar_kernel.model.ids import Place
+from taskpar_kernel.transport.sockets import publisher
+from taskpar_kernel.worker.log import Log
+from taskpar_kernel.worker.outbound import Post
+from taskpar_kernel.worker.outputs import (
     CountingSession,
     Outputs,
     PrivateIOPubThread,
     TicketStream,
 )
-from taskpar_kernel.worker.service import Post, Service  # noqa: E402
-from taskpar_kernel.worker.store import Store  # noqa: E402
+from taskpar_kernel.worker.service import Service
+from taskpar_kernel.worker.store import Store
 
 LINGER_S = 2.0
 
@@ -60,6 +53,10 @@ class WorkerApp(IPKernelApp):  # type: ignore[misc]
         config=True
     )
     segments = Unicode(help="Folder for shared segments.").tag(config=True)
+    iopub_port: int
+    extensions: list[str]
+    extra_extensions: list[str]
+    streams: tuple[TicketStream, ...]
     armed = Bool(False, help="The system ends this process with its parent.")
     kernel_class = Type(WorkerKernel, klass=IPythonKernel)
 
@@ -91,7 +88,7 @@ class WorkerApp(IPKernelApp):  # type: ignore[misc]
         """Use streams that can be settled."""
         self.outstream_class = f"{TicketStream.__module__}.{TicketStream.__qualname__}"
         super().init_io()
-        self.streams = (sys.stdout, sys.stderr)
+        self.streams = (sys.stdout, sys.stderr)  # type: ignore[assignment]
 
     def init_extensions(self) -> None:
         """Load the user's extensions, but never the parallel engine inside a worker."""

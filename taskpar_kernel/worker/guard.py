@@ -8,9 +8,11 @@ stay ignored in them), and raises only between `arm` and `disarm`.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
-from types import FrameType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
 
 T = TypeVar("T")
 

@@ -1,17 +1,17 @@
 """What a worker does next: messages come in, steps go out, one at a time.
 
-Theory of operation. The inbox of a worker is a queue of instructions and a store of values. `next_step`
-looks at the head of the queue:
+Theory of operation. The inbox of a worker is a queue of instructions and a store of values.
+`next_step` looks at the head of the queue:
 
     head                    value is here   will not come   not here yet
     Receive                 Bind            Miss            Wait (once), then nothing
     any other instruction   Carry
 
-`Wait` asks the caller for a timer; it calls `limit_reached` with the step's number when that is over,
-which turns the wait into a `Miss`. Whatever else arrives meanwhile is set aside: values in the store,
-instructions behind the others. A worker therefore never depends on the order in which its peers
-write, and a wait always ends: by the value, by word that it will not come, by `abandon`, or by its
-limit.
+`Wait` asks the caller for a timer; it calls `limit_reached` with the step's number when that is
+over, which turns the wait into a `Miss`. Whatever else arrives meanwhile is set aside: values in
+the store, instructions behind the others. A worker therefore never depends on the order in which
+its peers write, and a wait always ends: by the value, by word that it will not come, by `abandon`,
+or by its limit.
 
 The rule: no socket, no clock, no user code. Time and I/O belong to `service`.
 """
@@ -19,12 +19,16 @@ The rule: no socket, no clock, no user code. Time and I/O belong to `service`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from taskpar_kernel.model.ids import Key, Ticket
 from taskpar_kernel.model.messages import Attempt, Instruction, Receive, Send, Value
-from taskpar_kernel.worker.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from taskpar_kernel.model.ids import Key, Ticket
+    from taskpar_kernel.worker.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Call `limit_reached(number)` after the receive's limit, unless asked for another step before."""
+    """Call `limit_reached(number)` after the receive's limit."""
 
     receive: Receive
     number: int

@@ -1,15 +1,18 @@
 """The log of one worker: what it did comes in, lines go out to a file in the pool's private folder.
 
-A line reads `start end what (duration)`, times in monotonic seconds: the log of a worker reads like
-the script it ran. The rule: a line is in the file before the next step begins, so that the log tells
-the truth also about a worker that crashed.
+A line reads `start end what (duration)`, times in monotonic seconds: the log of a worker reads
+like the script it ran. The rule: a line is in the file before the next step begins, so that the
+log tells the truth also about a worker that crashed.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LARGEST_BYTES = 2 * 1024 * 1024
 

@@ -5,10 +5,10 @@ that many messages of the ticket were handed to the IOPub thread, and home waits
 statement that wrote nothing costs two polls.
 
 Two things make stock ipykernel's numbers uncertain. Streams are flushed by a timer in the IOPub
-thread, so a message may be on its way between "nothing is pending" and its count: hence a stream that
-was touched is always flushed through that thread. And text that C code or a child process wrote to
-descriptors 1 and 2 is read by a thread of its own, at some time: hence `end` drains the pipe itself,
-under the same lock.
+thread, so a message may be on its way between "nothing is pending" and its count: hence a stream
+that was touched is always flushed through that thread. And text that C code or a child process
+wrote to descriptors 1 and 2 is read by a thread of its own, at some time: hence `end` drains the
+pipe itself, under the same lock.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ import fcntl
 import os
 import select
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ipykernel.iostream import IOPubThread, OutStream
 from jupyter_client.session import Session
 
-from taskpar_kernel.model.ids import Ticket
+from taskpar_kernel.model.messages import TICKET_PREFIX
 from taskpar_kernel.transport.sockets import new_context, pipe_end, stream_on
 
-PREFIX = "taskpar-"
+if TYPE_CHECKING:
+    from taskpar_kernel.model.ids import Ticket
+
 _PIPE_BYTES = 1024 * 1024
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
@@ -63,6 +65,7 @@ class TicketStream(OutStream):  # type: ignore[misc]
     """An output stream that knows whether it was written to, and can drain its pipe at once."""
 
     touched = False
+    _should_watch: bool
 
     def __init__(self, *args: Any, watchfd: bool | str = True, **kwargs: Any):
         # "force": stock streams do not watch below a test runner, which a worker may well be
@@ -110,7 +113,7 @@ class TicketStream(OutStream):  # type: ignore[misc]
 
 
 class PrivateIOPubThread(IOPubThread):  # type: ignore[misc]
-    """An IOPub thread whose pipe for forked children is a socket in the private folder, never tcp."""
+    """An IOPub thread whose pipe for forked children is in the private folder, never tcp."""
 
     def __init__(self, socket: Any, path: str, session: Session):
         self._path = path
@@ -138,7 +141,7 @@ class Outputs:
 
     def begin(self, ticket: Ticket) -> None:
         """From now on, what is published belongs to `ticket`."""
-        msg_id = f"{PREFIX}{ticket}"
+        msg_id = f"{TICKET_PREFIX}{ticket}"
         self._session.open_ticket(msg_id)
         self._kernel.set_parent([], {"header": {**self._header, "msg_id": msg_id}}, "shell")
 
@@ -146,4 +149,4 @@ class Outputs:
         """Return how many messages of `ticket` were published; all of them are on their way."""
         for stream in self._streams:
             stream.settle()
-        return self._session.close_ticket(f"{PREFIX}{ticket}")
+        return self._session.close_ticket(f"{TICKET_PREFIX}{ticket}")

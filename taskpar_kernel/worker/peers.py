@@ -1,14 +1,17 @@
 """The other workers' inboxes: values for them come in, and leave as soon as their address is known.
 
-Addresses come from home, which knows which process of a worker is alive; a connection is made with the
-first value. The rule: what is for a worker that is not up yet is held; what is for one that died is
-dropped, because nobody there will ask for it.
+Addresses come from home, which knows which process of a worker is alive; a connection is made with
+the first value. The rule: what is for a worker that is not up yet is held; what is for one that
+died is dropped, because nobody there will ask for it.
 """
 
 from __future__ import annotations
 
-from taskpar_kernel.model.ids import Place
-from taskpar_kernel.transport.sockets import Frames, Sockets, Writer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from taskpar_kernel.model.ids import Place
+    from taskpar_kernel.transport.sockets import Frames, Sockets, Writer
 
 
 class Peers:

@@ -1,17 +1,19 @@
 """Carry out one `Run`: source text comes in, a `Finished` goes out.
 
-The rule: the text runs as a cell would, in the worker's own namespace, with magics and displays, but
-leaves no history. A cell with top-level await runs as a task on the worker's loop.
+The rule: the text runs as a cell would, in the worker's own namespace, with magics and displays,
+but leaves no history. A cell with top-level await runs as a task on the worker's loop.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.model.ids import HOME
 from taskpar_kernel.model.messages import Finished, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 
 def run(instruction: Run, shell: Any) -> Finished | Awaitable[Finished]:

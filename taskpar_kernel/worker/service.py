@@ -1,27 +1,25 @@
 """The loop of one worker: frames come in, steps are carried out, events and values go out.
 
-It joins the pure `inbox` to the sockets, the clock and the shell, and decides nothing itself. The rule:
-one step at a time; between two steps what has arrived is taken in, so an `Abandon` overtakes the
-instructions that wait; a receive that waits returns to the event loop and never blocks it.
+It joins the pure `inbox` to the sockets, the clock and the shell, and decides nothing itself. The
+rule: one step at a time; between two steps what has arrived is taken in, so an `Abandon` overtakes
+the instructions that wait; a receive that waits returns to the event loop and never blocks it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.errors import NotPortable, WireError
-from taskpar_kernel.model.ids import HOME, Place, Ticket
+from taskpar_kernel.model.ids import HOME
 from taskpar_kernel.model.messages import (
     Abandon,
     Attempt,
-    Event,
     Finished,
     Forget,
-    Packed,
+    Instruction,
     Peer,
     Ready,
     Receive,
@@ -34,72 +32,67 @@ from taskpar_kernel.model.messages import (
     TimedOut,
     Value,
 )
-from taskpar_kernel.transport.pickling import pack, unpack
 from taskpar_kernel.transport.segments import Segments
-from taskpar_kernel.transport.sockets import Sockets, encode
+from taskpar_kernel.transport.sockets import Sockets
 from taskpar_kernel.worker.attempt import Attempts
 from taskpar_kernel.worker.guard import Guard
 from taskpar_kernel.worker.inbox import Bind, Carry, Inbox, Miss, Step, Wait
-from taskpar_kernel.worker.log import Log
-from taskpar_kernel.worker.outputs import Outputs
-from taskpar_kernel.worker.peers import Peers
+from taskpar_kernel.worker.outbound import Outbound, Post, called
 from taskpar_kernel.worker.run import run
-from taskpar_kernel.worker.store import Store
+from taskpar_kernel.worker.variables import NOTHING, Variables
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from taskpar_kernel.model.ids import Place, Ticket
+    from taskpar_kernel.worker.log import Log
+    from taskpar_kernel.worker.outputs import Outputs
+    from taskpar_kernel.worker.store import Store
 
 LONGEST_TURN_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """Which process of which worker this is, and where its queues are."""
-
-    place: Place
-    incarnation: int
-    pid: int
-    inbox: str
-    home: str
 
 
 class Service:
     """Carries out what arrives in one worker's inbox.
 
-    It owns the inbox, the store, the peers and the log; the shell and its outputs are lent to it.
+    It owns the inbox, the attempts and the ways out; the shell and its outputs are lent to it.
     """
 
     def __init__(self, post: Post, shell: Any, outputs: Outputs, store: Store, log: Log):
+        self._place = post.place
         self._post = post
         self._shell = shell
         self._outputs = outputs
         self._store = store
         self._log = log
-        self._attempts = Attempts(store, Segments(store.segments or None, store.owner))
         self._inbox = Inbox(store)
+        self._attempts = Attempts(store, Segments(store.segments or None, store.owner))
+        self._variables = Variables(shell, post.place)
         self._guard = Guard()
         self._sockets = Sockets()
-        self._peers = Peers(self._sockets)
         self._reader = self._sockets.inbox(post.inbox)
-        self._home = self._sockets.outbox(post.home)
+        self._out = Outbound(post, self._sockets, log, self._arrive)
         self._busy = False
+        self._running: asyncio.Task[None] | None = None
         self._stopping = False
         self._timer: asyncio.TimerHandle | None = None
         self._wait_began_s = 0.0
-        self._missed: dict[str, str] = {}
 
     def begin(self) -> None:
         """Listen, and tell home; in the running loop of the main thread."""
         self._loop = asyncio.get_running_loop()
         self._guard.install()
-        self._log.line(f"worker {self._post.place} pid {self._post.pid}")
+        self._log.line(f"worker {self._place} pid {self._post.pid}")
         self._loop.add_reader(self._reader.fileno(), self._wake)
-        self._tell(Ready(self._post.place, self._post.pid, self._post.inbox))
         self._log.line("ready")
+        self._out.tell(Ready(self._place, self._post.pid, self._post.inbox))
         self._wake()
 
     def close(self, linger_s: float) -> None:
         """Let what was sent leave, for at most `linger_s` seconds."""
         self._sockets.close(linger_s)
 
-    # Messages in
+    # Messages
 
     def _wake(self) -> None:
         self._take_in()
@@ -121,20 +114,21 @@ class Service:
         elif isinstance(message, Abandon):
             for gone in self._inbox.abandon(message.tickets):
                 self._log.line(f"abandon {gone.label}")
-                self._tell(_not_done(gone.ticket, self._post.place, "abandoned"))
+                self._out.tell(_not_done(gone.ticket, self._place, "abandoned"))
         elif isinstance(message, Peer):
-            self._peers.learn(message.worker, message.address)
+            self._out.learn(message)
         elif isinstance(message, Stop):
             self._stopping = True
 
     def _arrive(self, value: Value) -> None:
         self._inbox.value(value)
         if not value.error:
-            event = Received(
-                value.key, value.source, self._post.place, value.packed.nbytes,
-                value.sent_s, time.monotonic(), value.name,
-            )  # fmt: skip
-            self._tell(event)
+            now_s, nbytes = time.monotonic(), value.packed.nbytes
+            self._out.tell(
+                Received(
+                    value.key, value.source, self._place, nbytes, value.sent_s, now_s, value.name
+                )
+            )
 
     # Steps
 
@@ -145,19 +139,16 @@ class Service:
             try:
                 self._carry(step)
             finally:
-                self._busy = self._suspended
+                self._busy = self._running is not None
             if isinstance(step, Wait):
                 break
             self._take_in()
-            if time.monotonic() > turn_ends_s:
+            if time.monotonic() > turn_ends_s:  # let the loop serve others as well
                 self._loop.call_soon(self._wake)
                 return
         if self._stopping and not self._busy and self._inbox.waiting_for is None:
             self._log.line("stop")
-            self._shell.exit_now = True
             self._loop.stop()
-
-    _suspended = False
 
     def _carry(self, step: Step) -> None:
         if isinstance(step, Carry):
@@ -170,44 +161,7 @@ class Service:
         else:
             self._end_wait(step)
 
-    def _limit_reached(self, number: int) -> None:
-        self._inbox.limit_reached(number)
-        self._wake()
-
-    def _end_wait(self, step: Bind | Miss) -> None:
-        began_s = self._wait_began_s if self._timer is not None else time.monotonic()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        receive = step.receive
-        what = receive.name or f"value {receive.key}"
-        why = self._bind(receive) if isinstance(step, Bind) else step.why
-        if isinstance(step, Bind) and not why:
-            self._log.line(f"receive {what} from {_called(receive.source)}", began_s)
-            return
-        reason = why or f"it did not arrive within {receive.limit_s:g} s"
-        self._log.line(f"no {what} from {_called(receive.source)}: {reason}", began_s)
-        if receive.name:
-            self._missed[receive.name] = (
-                f"the variable {receive.name!r} from {_called(receive.source)} is missing: {reason}"
-            )
-        self._tell(TimedOut(receive.key, receive.source, self._post.place, receive.name, why))
-
-    def _bind(self, receive: Receive) -> str:
-        """Bind the value that arrived to its name, if it has one; return why that failed, or ''."""
-        if not receive.name:
-            return ""
-        packed = self._store.get(receive.key)
-        self._store.drop(receive.key)
-        try:
-            value = unpack(packed)
-        except Exception as error:  # noqa: BLE001 - unpickling runs user code
-            return f"it could not be rebuilt: {type(error).__name__}: {error}"
-        self._shell.user_ns[receive.name] = value
-        self._missed.pop(receive.name, None)
-        return ""
-
-    def _carry_out(self, instruction: object) -> None:
+    def _carry_out(self, instruction: Instruction) -> None:
         if isinstance(instruction, Attempt):
             self._attempt(instruction)
         elif isinstance(instruction, Run):
@@ -218,6 +172,48 @@ class Service:
             self._attempts.forget(instruction.keys)
             self._inbox.forget(instruction.keys)
 
+    def _limit_reached(self, number: int) -> None:
+        self._inbox.limit_reached(number)
+        self._wake()
+
+    def _end_wait(self, step: Bind | Miss) -> None:
+        began_s = time.monotonic() if self._timer is None else self._wait_began_s
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        receive = step.receive
+        what = receive.name or f"value {receive.key}"
+        why = self._bind(receive) if isinstance(step, Bind) else step.why
+        if isinstance(step, Bind) and not why:
+            self._log.line(f"receive {what} from {called(receive.source)}", began_s)
+            return
+        reason = why or f"it did not arrive within {receive.limit_s:g} s"
+        self._log.line(f"no {what} from {called(receive.source)}: {reason}", began_s)
+        if receive.name:
+            self._variables.miss(receive.name, receive.source, reason)
+        self._out.tell(TimedOut(receive.key, receive.source, self._place, receive.name, why))
+
+    def _bind(self, receive: Receive) -> str:
+        if not receive.name:
+            return ""
+        packed = self._store.get(receive.key)
+        self._store.drop(receive.key)
+        return self._variables.bind(receive.name, packed)
+
+    def _send(self, instruction: Send) -> None:
+        packed, error = NOTHING, ""
+        if instruction.name:
+            packed, error = self._variables.packed(instruction.name)
+        else:
+            try:
+                packed = self._attempts.bundles.forward(instruction.key)
+            except NotPortable as refused:
+                reason = self._inbox.why_absent(instruction.key)
+                error = f"NotPortable: value {instruction.key} is not sent: {refused} ({reason})"
+        now_s = time.monotonic()
+        value = Value(instruction.key, self._place, packed, instruction.name, now_s, error)
+        self._out.deliver(value, instruction.targets)
+
     # User code
 
     def _attempt(self, instruction: Attempt) -> None:
@@ -227,7 +223,7 @@ class Service:
         for key in needed:
             if key not in self._store:
                 why = f"value {key} is not here: {self._inbox.why_absent(key)}"
-                self._tell(_not_done(instruction.ticket, self._post.place, why))
+                self._out.tell(_not_done(instruction.ticket, self._place, why))
                 return
         start_s = self._start(instruction.ticket)
         finished = self._guard.call(
@@ -238,12 +234,11 @@ class Service:
 
     def _run(self, instruction: Run) -> None:
         label = f"run {_first_line(instruction.source)}"
-        if self._missed:
-            names, why = list(self._missed), "; ".join(self._missed.values())
-            self._missed.clear()
-            self._log.line(f"not {label}: without {', '.join(names)}")
-            event = _not_done(instruction.ticket, self._post.place, why)
-            self._tell(replace(event, ename="ReceiveTimeout", evalue=why))
+        missed = self._variables.take_missed()
+        if missed:
+            self._log.line(f"not {label}: {missed}")
+            event = _not_done(instruction.ticket, self._place, missed)
+            self._out.tell(replace(event, ename="ReceiveTimeout", evalue=missed))
             return
         start_s = self._start(instruction.ticket)
         finished = self._guard.call(
@@ -253,70 +248,25 @@ class Service:
         if isinstance(finished, Finished):
             self._finish(finished, label)
         else:
-            self._suspended = True
-            self._task = self._loop.create_task(self._await_run(finished, label))
+            self._running = self._loop.create_task(self._await_run(finished, label))
 
     async def _await_run(self, running: Awaitable[Finished], label: str) -> None:
-        finished = await running
-        self._finish(finished, label)
-        self._suspended = self._busy = False
+        self._finish(await running, label)
+        self._running = None
+        self._busy = False
         self._wake()
 
     def _start(self, ticket: Ticket) -> float:
         self._outputs.begin(ticket)
         start_s = time.monotonic()
-        self._tell(Started(ticket, self._post.place, start_s))
+        self._out.tell(Started(ticket, self._place, start_s))
         return start_s
 
     def _finish(self, finished: Finished, label: str) -> None:
         outputs = self._outputs.end(finished.ticket)
-        self._tell(replace(finished, worker=self._post.place, outputs=outputs))
+        self._out.tell(replace(finished, worker=self._place, outputs=outputs))
         suffix = "" if finished.ok else f": {finished.why}"
         self._log.line(f"{label}{suffix}", finished.start_s)
-
-    # Messages out
-
-    def _send(self, instruction: Send) -> None:
-        value = self._value_of(instruction)
-        what = instruction.name or f"value {instruction.key}"
-        frames = encode(self._post.place, self._post.incarnation, value)
-        for target in instruction.targets:
-            began_s = time.monotonic()
-            if target == HOME:
-                self._home.send(frames)
-            elif target == self._post.place:
-                self._arrive(value)
-            else:
-                self._peers.send(target, frames)
-            outcome = f": {value.error}" if value.error else ""
-            self._log.line(f"send {what} to {_called(target)}{outcome}", began_s)
-
-    def _value_of(self, instruction: Send) -> Value:
-        place, key, name = self._post.place, instruction.key, instruction.name
-        error = ""
-        packed = Packed(b"")
-        if not name:
-            try:
-                packed = self._attempts.bundles.forward(key)
-            except NotPortable as refused:
-                error = f"NotPortable: value {key} cannot be passed on: {refused}"
-        elif name in self._missed:
-            error = f"ReceiveTimeout: {self._missed[name]}"
-        elif name not in self._shell.user_ns:
-            error = f"NameError: name {name!r} is not defined on {_called(place)}"
-        else:
-            try:
-                packed = pack(self._shell.user_ns[name])
-            except Exception as problem:  # noqa: BLE001 - pickling runs user code
-                error = f"{type(problem).__name__}: {name!r} cannot travel: {problem}"
-        return Value(key, place, packed, name, time.monotonic(), error)
-
-    def _tell(self, event: Event) -> None:
-        self._home.send(encode(self._post.place, self._post.incarnation, event))
-
-
-def _called(place: Place) -> str:
-    return "home" if place == HOME else f"worker {place}"
 
 
 def _first_line(source: str) -> str:
@@ -331,6 +281,11 @@ def _not_done(ticket: Ticket, worker: Place, why: str) -> Finished:
 
 def _interrupted(ticket: Ticket, start_s: float) -> Finished:
     return Finished(
-        ticket, HOME, ok=False, start_s=start_s, end_s=time.monotonic(),
-        why="interrupted", ename="KeyboardInterrupt",
-    )  # fmt: skip
+        ticket,
+        HOME,
+        ok=False,
+        start_s=start_s,
+        end_s=time.monotonic(),
+        why="interrupted",
+        ename="KeyboardInterrupt",
+    )

@@ -1,18 +1,21 @@
 """The bundles a worker holds, by key.
 
-Packed values come in as they arrived; attempts read them, and put what they made. The rule: a value
-is unpacked only where it is used, so what nobody reads costs nothing, and a value that came twice is
-kept once.
+Packed values come in as they arrived; attempts read them, and put what they made. The rule: a
+value is unpacked only where it is used, so what nobody reads costs nothing, and a value that came
+twice is kept once.
 """
 
 from __future__ import annotations
 
-from taskpar_kernel.model.ids import Key
-from taskpar_kernel.model.messages import Packed
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from taskpar_kernel.model.ids import Key
+    from taskpar_kernel.model.messages import Packed
 
 
 class Store:
-    """Packed bundles by key. `segments` is the folder for shared segments, `owner` names this process.
+    """Packed bundles by key, for the process `owner`; `segments`: the folder for shared memory.
 
     It does not decide when a bundle goes: home says so.
     """
