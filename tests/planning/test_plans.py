@@ -255,3 +255,11 @@ def test_auto_takes_the_better_of_the_policies():
 def test_an_unknown_policy():
     with pytest.raises(UsageError, match="allowed are auto, heft, online, serial"):
         choose_plan(five_lines(), 2, "magic")
+
+
+def test_nothing_is_placed_around_a_task_that_takes_no_time():
+    # Task 1 takes no time and waits until 1.0 at place 0; task 2, placed last, would span it.
+    costs = [(100.0, 1.0), (0.0, 100.0), (1.5, 40.0)]
+    tasks = [Task(number, 1.0, place_costs_s=one) for number, one in enumerate(costs)]
+    plan = heft(graph_of(tasks, [Edge(0, 1)], home=False), 2, FREE).verify()
+    assert [(one.place, one.start_s) for one in plan.placements] == [(1, 0), (0, 1), (0, 1)]

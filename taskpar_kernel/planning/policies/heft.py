@@ -68,9 +68,10 @@ class _Lane:
         raise AssertionError("the last gap has no end")
 
     def take(self, start_s: float, end_s: float) -> None:
-        """Use the time from `start_s` to `end_s`, which lies in one gap."""
-        if start_s == end_s:
-            return
+        """Use the time from `start_s` to `end_s`, which lies in one gap.
+
+        What takes no time divides the gap as well: nothing may be placed around it.
+        """
         gap = bisect_left(self.ends_s, end_s)
         gap_start_s, gap_end_s = self.starts_s[gap], self.ends_s[gap]
         rest = [(gap_start_s, start_s), (end_s, gap_end_s)]
