@@ -1,0 +1,140 @@
+"""What a call does: find out what is called, then enter its effects.
+
+A call node comes in; effects go to the walk's ledger and the result's value goes out. The order of
+trust: a body that can be followed, the tables, the conventions of names, nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+from types import ModuleType
+
+from taskpar_kernel.analysis import classes, functions, library, special
+from taskpar_kernel.analysis.functions import Arguments, followable
+from taskpar_kernel.analysis.resolve import attribute
+from taskpar_kernel.analysis.values import MISSING, Family, Value, family, is_library
+from taskpar_kernel.analysis.walk import Walk
+from taskpar_kernel.model.effects import Blocker
+
+
+def call(walk: Walk, node: ast.Call) -> Value:
+    """Evaluate a call."""
+    callee = _callee(walk, node.func)
+    arguments = _arguments(walk, node)
+    return invoke(walk, node, callee, arguments)
+
+
+def _callee(walk: Walk, node: ast.expr) -> Value:
+    if isinstance(node, ast.Name):
+        return walk.load(node.id)
+    if isinstance(node, ast.Attribute):
+        base = node.value
+        owner = walk.load(base.id) if isinstance(base, ast.Name) else walk.value(base)
+        return attribute(owner, node.attr)
+    return walk.value(node)
+
+
+def _arguments(walk: Walk, node: ast.Call) -> Arguments:
+    arguments = Arguments()
+    for argument in node.args:
+        if isinstance(argument, ast.Starred):
+            arguments.spread.append(walk.value(argument.value))
+        else:
+            arguments.positional.append(walk.value(argument))
+    for word in node.keywords:
+        value = walk.value(word.value)
+        if word.arg is None:
+            arguments.spread.append(value)
+        else:
+            arguments.keywords[word.arg] = value
+    return arguments
+
+
+def invoke(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> Value:
+    """Enter the effects of calling `callee`."""
+    if callee.dotted is not None:
+        treat = special.SPECIAL.get(callee.dotted)
+        if treat is not None:
+            result = treat(walk, node, arguments)
+            if result is not None:
+                return result
+    _callbacks(walk, node, callee, arguments)
+    followed = _follow(walk, node, callee, arguments)
+    if followed is not None:
+        return followed
+    if callee.obj is not MISSING or callee.dotted is not None:
+        if _is_users(callee):
+            walk.ledger.unclear()
+            walk.ledger.block(Blocker.UNKNOWN, node, _dotted(callee))
+            return Value()
+        result = library.call_function(walk, node, callee, arguments)
+        if result is not None:
+            return result
+    if callee.owner is not None:
+        return library.call_method(walk, node, callee, arguments)
+    return _unknown(walk, node, callee, arguments)
+
+
+def _follow(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> Value | None:
+    """Follow the callee if it is code of the notebook."""
+    owner = callee.owner
+    if owner is not None and not isinstance(owner.obj, (type, ModuleType)):
+        method = classes.method_of(walk, owner.kind, callee.attr)
+        if method is not None:
+            return classes.call_method(walk, node, method, owner, arguments)
+    function = followable(callee)
+    if function is not None:
+        if owner is not None and classes.is_class_method(owner, callee.attr):
+            arguments = Arguments(
+                [owner, *arguments.positional], arguments.keywords, arguments.spread
+            )
+        return functions.follow(walk, function, arguments, node)
+    cls = classes.class_of(callee)
+    if cls is not None:
+        return classes.construct(walk, node, cls, arguments)
+    if family(callee.kind) is Family.NOTEBOOK:
+        method = classes.method_of(walk, callee.kind, "__call__")
+        if method is not None:
+            return classes.call_method(walk, node, method, callee, arguments)
+    return None
+
+
+def _callbacks(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> None:
+    """Count the functions given as arguments as called, with any of the other arguments."""
+    given = arguments.all()
+    for value in given:
+        function = followable(value)
+        if function is not None:
+            summary = functions.summarise(walk, function, functions.Signature())
+            others = [other for other in given if other is not value]
+            if callee.owner is not None:
+                others.append(callee.owner)
+            functions.merge(walk, summary, Arguments(spread=others), node)
+        elif value.kind is not None and family(value.kind) is Family.NOTEBOOK:
+            classes.refer(walk, value.kind)
+        else:
+            cls = classes.class_of(value)
+            if cls is not None:
+                classes.refer(walk, cls)
+
+
+def _unknown(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> Value:
+    """Call what is not known: any notebook function it may be counts."""
+    for root in callee.reach:
+        if isinstance(root, str):
+            for function in functions.functions_in(walk, root):
+                functions.follow(walk, function, arguments, node)
+    walk.ledger.unclear()
+    return Value()
+
+
+def _is_users(callee: Value) -> bool:
+    module = getattr(callee.obj, "__module__", None)
+    if not isinstance(module, str):
+        return False
+    return module != "__main__" and not is_library(module)
+
+
+def _dotted(callee: Value) -> str:
+    name = getattr(callee.obj, "__qualname__", callee.attr or "?")
+    return callee.dotted or f"{getattr(callee.obj, '__module__', '?')}.{name}"

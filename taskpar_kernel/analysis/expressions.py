@@ -1,0 +1,430 @@
+"""Evaluate expressions abstractly: one function for each kind of node.
+
+A node comes in, its `Value` goes out, effects go to the walk's ledger. The rule: evaluation order is
+Python's, so that a name bound by a walrus is known to what comes after it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from taskpar_kernel.analysis import classes, functions
+from taskpar_kernel.analysis.functions import Arguments, followable
+from taskpar_kernel.analysis.ledger import Change
+from taskpar_kernel.analysis.names import Comprehension, Frame, FrameKind, target_names
+from taskpar_kernel.analysis.resolve import attribute, element, static_member
+from taskpar_kernel.analysis.tables import method_entry
+from taskpar_kernel.analysis.targets import assign, iterate
+from taskpar_kernel.analysis.values import (
+    MISSING,
+    NO_ROOTS,
+    NUMBERS,
+    Family,
+    Kind,
+    Plain,
+    Roots,
+    Scalar,
+    Value,
+    family,
+    is_immutable,
+    is_small,
+)
+from taskpar_kernel.analysis.walk import Evaluator, Walk
+from taskpar_kernel.model.effects import Blocker
+
+_STRING: Final = Value(str, small=True)
+_SLICE: Final = Value(slice, small=True)
+
+
+def _constant(walk: Walk, node: ast.Constant) -> Value:  # noqa: ARG001 - the table's signature
+    return Value(type(node.value), obj=node.value, small=True)
+
+
+def _name(walk: Walk, node: ast.Name) -> Value:
+    value = walk.load(node.id)
+    if value.function is not None or value.obj is not MISSING:
+        function = followable(value)
+        if function is not None:
+            functions.refer(walk, function)
+    return value
+
+
+def _attribute(walk: Walk, node: ast.Attribute) -> Value:
+    base = walk.value(node.value)
+    getter = classes.property_of(walk, base.kind, node.attr)
+    if getter is not None:
+        return functions.follow(walk, getter, Arguments([base]), node)
+    known = family(base.kind)
+    if base.dotted is None and known > Family.LIBRARY and not _only_stored(walk, base, node.attr):
+        walk.ledger.touch = walk.ledger.touch.ANY
+    if known is Family.PLAIN and isinstance(base.kind, type):
+        entry = method_entry(base.kind, node.attr)
+        if entry is not None and entry.blocker is Blocker.DRAWING:
+            walk.ledger.block(entry.blocker, node)
+    value = attribute(base, node.attr)
+    if isinstance(value.obj, type):
+        return value
+    function = followable(value)
+    if function is not None:
+        functions.refer(walk, function)
+    return value
+
+
+def _only_stored(walk: Walk, base: Value, name: str) -> bool:
+    """Whether loading an attribute of an instance of a notebook class runs none of its code."""
+    kind = base.kind
+    if isinstance(base.obj, type) or isinstance(base.function, ast.ClassDef):
+        return True
+    if isinstance(kind, ast.ClassDef):
+        hook = classes.method_of(walk, kind, "__getattr__")
+        return hook is None and classes.method_of(walk, kind, "__getattribute__") is None
+    if kind is None:
+        return False
+    member = static_member(kind, name)
+    plain = member is MISSING or not hasattr(type(member), "__get__") or callable(member)
+    return (
+        plain
+        and static_member(kind, "__getattr__") is MISSING
+        and static_member(kind, "__getattribute__") is object.__getattribute__
+    )
+
+
+def _subscript(walk: Walk, node: ast.Subscript) -> Value:
+    base = walk.value(node.value)
+    index = walk.value(node.slice)
+    known = family(base.kind)
+    if known is Family.NOTEBOOK:
+        return _dunder(walk, node, base, "__getitem__", [index])
+    if isinstance(base.kind, type) and known is Family.PLAIN:
+        entry = method_entry(base.kind, "__getitem__")
+        if entry is not None and "changes" in entry.words:  # a defaultdict inserts
+            walk.ledger.change(base, node, Change.OWN)
+    elif known > Family.LIBRARY and base.dotted is None:
+        walk.ledger.unclear()
+    if isinstance(node.slice, ast.Slice):
+        walk.ledger.spend(0.0 if is_small(base) else None)
+        holder = base.kind in {list, tuple}
+        if holder:
+            return Value(base.kind, held=base.reach, fresh=True, small=is_small(base))
+        kind = base.kind if base.kind in {str, bytes} else Plain if known <= Family.PLAIN else None
+        return Value(kind, same=base.reach, fresh=base.fresh, dotted=base.dotted)
+    exact = base.kind in {list, tuple, dict, str} or base.dotted is not None
+    walk.ledger.spend(0.0 if exact and is_immutable(index) else None)
+    return element(base, index.obj)
+
+
+def _slice(walk: Walk, node: ast.Slice) -> Value:
+    for part in (node.lower, node.upper, node.step):
+        if part is not None:
+            walk.value(part)
+    return _SLICE
+
+
+def _dunder(walk: Walk, node: ast.AST, base: Value, name: str, given: list[Value]) -> Value:
+    """Follow an operator's method of a notebook class."""
+    method = classes.method_of(walk, base.kind, name)
+    if method is None:
+        walk.ledger.unclear()
+        return Value()
+    return classes.call_method(walk, node, method, base, Arguments(given))
+
+
+_BINARY: Final[Mapping[type, str]] = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "truediv", ast.FloorDiv: "floordiv",
+    ast.Mod: "mod", ast.Pow: "pow", ast.MatMult: "matmul", ast.LShift: "lshift", ast.RShift: "rshift",
+    ast.BitOr: "or", ast.BitXor: "xor", ast.BitAnd: "and",
+}  # fmt: skip
+_COMPARED: Final[Mapping[type, str]] = {
+    ast.Eq: "__eq__", ast.NotEq: "__ne__", ast.Lt: "__lt__", ast.LtE: "__le__", ast.Gt: "__gt__",
+    ast.GtE: "__ge__",
+}  # fmt: skip
+
+
+def _binary(walk: Walk, node: ast.BinOp) -> Value:
+    left = walk.value(node.left)
+    right = walk.value(node.right)
+    return operate(walk, node, node.op, left, right)
+
+
+def operate(walk: Walk, node: ast.AST, op: ast.operator, left: Value, right: Value) -> Value:
+    """Combine two values by an operator."""
+    families = family(left.kind), family(right.kind)
+    if Family.NOTEBOOK in families:
+        name = _BINARY[type(op)]
+        if families[0] is Family.NOTEBOOK:
+            return _dunder(walk, node, left, f"__{name}__", [right])
+        return _dunder(walk, node, right, f"__r{name}__", [left])
+    if max(families) > Family.PLAIN:
+        walk.ledger.unclear()
+        return Value()
+    kind = _combined(op, left.kind, right.kind)
+    small = is_small(left) and is_small(right)
+    walk.ledger.spend(0.0 if small else None)
+    held: Roots = left.reach | right.reach if kind in {list, tuple} else NO_ROOTS
+    return Value(kind, held=held, fresh=True, small=small)
+
+
+def _combined(op: ast.operator, left: Kind, right: Kind) -> Kind:
+    if left in NUMBERS and right in NUMBERS:
+        if isinstance(op, ast.Div):
+            return complex if complex in {left, right} else float
+        for kind in (complex, float):
+            if kind in {left, right}:
+                return kind
+        return int if not isinstance(op, ast.Pow) else Scalar
+    if left is str:
+        return str
+    if left is right:
+        return left
+    for kind in (list, tuple, str):
+        if kind in {left, right}:
+            return kind if {left, right} <= {kind, int, bool} else Plain
+    return Scalar if max(family(left), family(right)) is Family.SCALAR else Plain
+
+
+def _unary(walk: Walk, node: ast.UnaryOp) -> Value:
+    operand = walk.value(node.operand)
+    known = family(operand.kind)
+    if known > Family.PLAIN:
+        walk.ledger.unclear()
+        return Value()
+    walk.ledger.spend(0.0 if is_small(operand) else None)
+    if isinstance(node.op, ast.Not):
+        return Value(bool, small=True)
+    if isinstance(node.operand, ast.Constant) and isinstance(operand.obj, (int, float)):
+        signed = -operand.obj if isinstance(node.op, ast.USub) else operand.obj
+        return Value(
+            operand.kind, obj=signed if isinstance(node.op, (ast.USub, ast.UAdd)) else MISSING
+        )
+    return Value(operand.kind, fresh=True, small=is_small(operand))
+
+
+def _boolean(walk: Walk, node: ast.BoolOp) -> Value:
+    value = walk.value(node.values[0])
+    _truth(walk, value)
+    for later in node.values[1:]:
+        found: list[Value] = []
+        walk.branches(_into(walk, later, found), _nothing)
+        value = value.joined(found[0])
+    return value
+
+
+def _into(walk: Walk, node: ast.expr, found: list[Value]) -> Callable[[], None]:
+    return lambda: found.append(walk.value(node))
+
+
+def _nothing() -> None:
+    return None
+
+
+def _truth(walk: Walk, value: Value) -> None:
+    if family(value.kind) > Family.LIBRARY and value.dotted is None:
+        walk.ledger.touch = walk.ledger.touch.ANY
+
+
+def _compare(walk: Walk, node: ast.Compare) -> Value:
+    values = [walk.value(node.left)]
+    plain = Family.SCALAR
+    for op, right in zip(node.ops, node.comparators, strict=True):
+        values.append(walk.value(right))
+        if isinstance(op, (ast.Is, ast.IsNot)):
+            continue
+        for value in values[-2:]:
+            known = family(value.kind)
+            if known is Family.NOTEBOOK and type(op) in _COMPARED:
+                other = values[-1] if value is values[-2] else values[-2]
+                if classes.method_of(walk, value.kind, _COMPARED[type(op)]) is None:
+                    continue
+                return _dunder(walk, node, value, _COMPARED[type(op)], [other])
+            plain = max(plain, known)
+    if plain > Family.PLAIN:
+        walk.ledger.unclear()
+    walk.ledger.spend(0.0 if all(map(is_small, values)) or plain is Family.SCALAR else None)
+    return Value(
+        bool if plain is Family.SCALAR else Plain, fresh=True, small=plain is Family.SCALAR
+    )
+
+
+def _conditional(walk: Walk, node: ast.IfExp) -> Value:
+    _truth(walk, walk.value(node.test))
+    found: list[Value] = []
+    walk.branches(_into(walk, node.body, found), _into(walk, node.orelse, found))
+    return found[0].joined(found[1])
+
+
+def _sequence(walk: Walk, node: ast.List | ast.Tuple | ast.Set) -> Value:
+    items: list[Value] | None = []
+    held: Roots = NO_ROOTS
+    lazy = ""
+    for part in node.elts:
+        value = walk.value(part)
+        if not is_immutable(value):
+            held |= value.reach
+        if isinstance(part, ast.Starred):
+            items = None
+        else:
+            lazy = lazy or value.lazy
+            if items is not None:
+                items.append(value)
+    kind = _DISPLAYS[type(node)]
+    return Value(kind, held=held, fresh=True, small=items is not None, lazy=lazy,
+                 items=tuple(items) if items is not None and kind is not set else None)  # fmt: skip
+
+
+_DISPLAYS: Final[Mapping[type, type]] = {ast.List: list, ast.Tuple: tuple, ast.Set: set}
+
+
+def _dict(walk: Walk, node: ast.Dict) -> Value:
+    held: Roots = NO_ROOTS
+    lazy = ""
+    for key, part in zip(node.keys, node.values, strict=True):
+        if key is not None:
+            held |= _kept(walk.value(key))
+        value = walk.value(part)
+        lazy = lazy or value.lazy
+        held |= _kept(value)
+    return Value(dict, held=held, fresh=True, lazy=lazy, small=None not in node.keys)
+
+
+def _kept(value: Value) -> Roots:
+    return NO_ROOTS if is_immutable(value) else value.reach
+
+
+def _starred(walk: Walk, node: ast.Starred) -> Value:
+    value = walk.value(node.value)
+    if family(value.kind) > Family.PLAIN and not value.lazy:
+        walk.ledger.unclear()
+    elif not is_small(value):
+        walk.ledger.spend(None)
+    return Value(list, held=value.reach, fresh=True)
+
+
+def _joined_string(walk: Walk, node: ast.JoinedStr) -> Value:
+    for part in node.values:
+        walk.value(part)
+    return _STRING
+
+
+def _formatted(walk: Walk, node: ast.FormattedValue) -> Value:
+    value = walk.value(node.value)
+    if node.format_spec is not None:
+        walk.value(node.format_spec)
+    known = family(value.kind)
+    if known > Family.PLAIN:
+        walk.ledger.unclear()
+    walk.ledger.spend(0.0 if known is Family.SCALAR or is_small(value) else None)
+    return _STRING
+
+
+def _walrus(walk: Walk, node: ast.NamedExpr) -> Value:
+    value = walk.value(node.value)
+    frame = walk.frame
+    while walk.frame.kind is FrameKind.COMPREHENSION and walk.frame.parent is not None:
+        walk.frame = walk.frame.parent
+    assign(walk, node.target, value)
+    walk.frame = frame
+    return value
+
+
+def _lambda(walk: Walk, node: ast.Lambda) -> Value:
+    for default in (*node.args.defaults, *node.args.kw_defaults):
+        if default is not None:
+            walk.value(default)
+    return functions.close(walk, node)
+
+
+def _comprehension(walk: Walk, node: Comprehension) -> Value:
+    first = walk.value(node.generators[0].iter)
+    targets = frozenset(
+        name for generator in node.generators for name in target_names(generator.target)
+    )
+    outer = walk.frame
+    walk.frame = Frame(FrameKind.COMPREHENSION, outer, targets)
+    found: list[Value] = []
+    cost_known = is_small(first) and first.items is not None
+    try:
+        for position, generator in enumerate(node.generators):
+            source = first if position == 0 else walk.value(generator.iter)
+            if generator.is_async and walk.at_top:
+                walk.ledger.block(Blocker.AWAIT, node)
+            assign(walk, generator.target, iterate(walk, source, generator.iter))
+        walk.loop(lambda: _rounds(walk, node, found))
+    finally:
+        walk.frame = outer
+    if not cost_known:
+        walk.ledger.spend(None)
+    held: Roots = NO_ROOTS
+    for value in found:
+        held |= _kept(value)
+    lazy = "a generator expression" if isinstance(node, ast.GeneratorExp) else ""
+    return Value(_COMPREHENDED.get(type(node)), held=held, fresh=True, lazy=lazy)
+
+
+_COMPREHENDED: Final[Mapping[type, type]] = MappingProxyType(
+    {ast.ListComp: list, ast.SetComp: set, ast.DictComp: dict}
+)
+
+
+def _rounds(walk: Walk, node: Comprehension, found: list[Value]) -> None:
+    """Evaluate filters and elements; both may never run."""
+
+    def body() -> None:
+        for generator in node.generators:
+            for test in generator.ifs:
+                _truth(walk, walk.value(test))
+        if isinstance(node, ast.DictComp):
+            found.append(walk.value(node.key))
+            found.append(walk.value(node.value))
+        else:
+            found.append(walk.value(node.elt))
+
+    walk.branches(body, _nothing)
+
+
+def _await(walk: Walk, node: ast.Await) -> Value:
+    if walk.at_top:
+        walk.ledger.block(Blocker.AWAIT, node)
+    value = walk.value(node.value)
+    walk.ledger.unclear()
+    return Value(same=value.reach)
+
+
+def _yield(walk: Walk, node: ast.Yield | ast.YieldFrom) -> Value:
+    if walk.at_top:
+        walk.ledger.block(Blocker.CONTROL, node)
+    if node.value is not None:
+        walk.value(node.value)
+    return Value()
+
+
+EXPRESSIONS: Final[Mapping[type, Evaluator]] = {
+    ast.Constant: _constant,
+    ast.Name: _name,
+    ast.Attribute: _attribute,
+    ast.Subscript: _subscript,
+    ast.Slice: _slice,
+    ast.BinOp: _binary,
+    ast.UnaryOp: _unary,
+    ast.BoolOp: _boolean,
+    ast.Compare: _compare,
+    ast.IfExp: _conditional,
+    ast.List: _sequence,
+    ast.Tuple: _sequence,
+    ast.Set: _sequence,
+    ast.Dict: _dict,
+    ast.Starred: _starred,
+    ast.JoinedStr: _joined_string,
+    ast.FormattedValue: _formatted,
+    ast.NamedExpr: _walrus,
+    ast.Lambda: _lambda,
+    ast.ListComp: _comprehension,
+    ast.SetComp: _comprehension,
+    ast.DictComp: _comprehension,
+    ast.GeneratorExp: _comprehension,
+    ast.Await: _await,
+    ast.Yield: _yield,
+    ast.YieldFrom: _yield,
+}

@@ -1,0 +1,35 @@
+"""Predict the effects of one statement or expression.
+
+A syntax node and what is known before it runs come in; `Effects` go out. The rule: pure, quick
+(about 20 µs for a simple statement), and never a guess that home would rely on.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Final
+
+from taskpar_kernel.analysis.calls import call
+from taskpar_kernel.analysis.expressions import EXPRESSIONS
+from taskpar_kernel.analysis.handles import name_node, read_handles
+from taskpar_kernel.analysis.names import Frame, FrameKind
+from taskpar_kernel.analysis.statements import STATEMENTS
+from taskpar_kernel.analysis.walk import Grammar, Session, Walk
+from taskpar_kernel.model.effects import Effects, Scope
+
+_GRAMMAR: Final = Grammar({**EXPRESSIONS, ast.Call: call}, STATEMENTS)
+
+
+def predict(node: ast.stmt | ast.expr, scope: Scope) -> Effects:
+    """Predict what running `node` in `scope` does; O(nodes), bodies of functions counted once."""
+    walk = Walk(_GRAMMAR, scope, Session(), Frame(FrameKind.MODULE))
+    if isinstance(node, ast.expr):
+        walk.value(node)
+    else:
+        walk.run((node,))
+    ledger = walk.ledger
+    if ledger.reads and scope.objects:
+        hidden = scope.opaque | scope.definitions.keys() if scope.definitions else scope.opaque
+        for name, blocker in read_handles(ledger.reads, scope.objects, hidden):
+            ledger.block(blocker, name_node(node, name), name)
+    return ledger.effects()
