@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import ast
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from taskpar_kernel.analysis import classes, functions, library, special
 from taskpar_kernel.analysis.functions import Arguments, followable
 from taskpar_kernel.analysis.resolve import attribute
 from taskpar_kernel.analysis.values import MISSING, Family, Value, family, is_library
-from taskpar_kernel.analysis.walk import Walk
 from taskpar_kernel.model.effects import Blocker
+
+if TYPE_CHECKING:
+    from taskpar_kernel.analysis.walk import Walk
 
 
 def call(walk: Walk, node: ast.Call) -> Value:

@@ -7,7 +7,7 @@ The rule: members are taken as they are stored, so that no descriptor runs.
 from __future__ import annotations
 
 import ast
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis import functions
 from taskpar_kernel.analysis.functions import Arguments, Followable, followable
@@ -22,7 +22,9 @@ from taskpar_kernel.analysis.values import (
     family,
     is_immutable,
 )
-from taskpar_kernel.analysis.walk import Walk
+
+if TYPE_CHECKING:
+    from taskpar_kernel.analysis.walk import Walk
 
 _CONSTRUCTORS: Final = ("__new__", "__init__", "__post_init__")
 

@@ -7,9 +7,8 @@ Python's, so that a name bound by a walrus is known to what comes after it.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis import classes, functions
 from taskpar_kernel.analysis.functions import Arguments, followable
@@ -32,8 +31,12 @@ from taskpar_kernel.analysis.values import (
     is_immutable,
     is_small,
 )
-from taskpar_kernel.analysis.walk import Evaluator, Walk
 from taskpar_kernel.model.effects import Blocker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from taskpar_kernel.analysis.walk import Evaluator, Walk
 
 _STRING: Final = Value(str, small=True)
 _SLICE: Final = Value(slice, small=True)

@@ -7,11 +7,14 @@ entries only accumulate, and doubt moves `touch` and `cost_s` one way only.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from taskpar_kernel.analysis.values import LIST_LIKE, Root, Value
 from taskpar_kernel.model.effects import Blocker, Effects, Reason, Touch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Level(IntEnum):

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import ast
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from taskpar_kernel.analysis.functions import Arguments
 from taskpar_kernel.analysis.ledger import Change
 from taskpar_kernel.analysis.tables import (
     Conventions,
@@ -34,8 +33,11 @@ from taskpar_kernel.analysis.values import (
     is_plain,
     is_small,
 )
-from taskpar_kernel.analysis.walk import Walk
 from taskpar_kernel.model.effects import Blocker
+
+if TYPE_CHECKING:
+    from taskpar_kernel.analysis.functions import Arguments
+    from taskpar_kernel.analysis.walk import Walk
 
 _HOLDING: Final = frozenset({list, tuple, dict, set, frozenset})
 _PLAIN_ENTRY: Final = Entry(frozenset({"pure"}), result=Plain)

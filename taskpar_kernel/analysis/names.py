@@ -7,11 +7,14 @@ compiler decides, including walrus targets in comprehensions and the class scope
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from taskpar_kernel.analysis.values import Value
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from taskpar_kernel.analysis.values import Value
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp

@@ -6,10 +6,13 @@ A pattern and the subject's value come in; bindings go to the walk.
 from __future__ import annotations
 
 import ast
+from typing import TYPE_CHECKING
 
 from taskpar_kernel.analysis.resolve import element
 from taskpar_kernel.analysis.values import Family, Value, family
-from taskpar_kernel.analysis.walk import Walk
+
+if TYPE_CHECKING:
+    from taskpar_kernel.analysis.walk import Walk
 
 
 def match_pattern(walk: Walk, pattern: ast.pattern, subject: Value) -> None:

@@ -7,7 +7,7 @@ A syntax node and what is known before it runs come in; `Effects` go out. The ru
 from __future__ import annotations
 
 import ast
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis.calls import call
 from taskpar_kernel.analysis.expressions import EXPRESSIONS
@@ -15,7 +15,9 @@ from taskpar_kernel.analysis.handles import name_node, read_handles
 from taskpar_kernel.analysis.names import Frame, FrameKind
 from taskpar_kernel.analysis.statements import STATEMENTS
 from taskpar_kernel.analysis.walk import Grammar, Session, Walk
-from taskpar_kernel.model.effects import Effects, Scope
+
+if TYPE_CHECKING:
+    from taskpar_kernel.model.effects import Effects, Scope
 
 _GRAMMAR: Final = Grammar({**EXPRESSIONS, ast.Call: call}, STATEMENTS)
 

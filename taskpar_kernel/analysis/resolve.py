@@ -9,10 +9,9 @@ from __future__ import annotations
 import ast
 import sys
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterator
 from itertools import islice
 from types import ModuleType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis.values import (
     MISSING,
@@ -23,6 +22,9 @@ from taskpar_kernel.analysis.values import (
     Value,
     family,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FIGURES: Final = frozenset({"shape", "size", "ndim", "dtype", "nbytes", "itemsize", "empty"})
 _CONTAINERS: Final = frozenset(

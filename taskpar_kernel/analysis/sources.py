@@ -9,10 +9,13 @@ from __future__ import annotations
 import ast
 import linecache
 from collections import OrderedDict
-from collections.abc import Iterator
 from types import CodeType
+from typing import TYPE_CHECKING
 
 from taskpar_kernel.analysis.names import FunctionNode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Node = FunctionNode | ast.Lambda
 _Index = dict[tuple[str, int], list[Node]]

@@ -7,9 +7,8 @@ zero times binds nothing surely; what steers the flow around the statement stays
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
 from types import FunctionType, ModuleType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis import classes, functions
 from taskpar_kernel.analysis.expressions import operate
@@ -25,8 +24,12 @@ from taskpar_kernel.analysis.names import (
 from taskpar_kernel.analysis.patterns import match_pattern
 from taskpar_kernel.analysis.targets import assign, iterate, store_item
 from taskpar_kernel.analysis.values import LIST_LIKE, Family, Value, family
-from taskpar_kernel.analysis.walk import Executor, Walk
 from taskpar_kernel.model.effects import Blocker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from taskpar_kernel.analysis.walk import Executor, Walk
 
 
 def _expression(walk: Walk, node: ast.Expr) -> None:

@@ -20,14 +20,16 @@ A type is named by the root of its module and its own name. The words:
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from taskpar_kernel.analysis.values import Kind, Plain, Scalar
 from taskpar_kernel.model.effects import Blocker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _TYPES: Final[Mapping[str, type]] = {
     kind.__name__.lower(): kind

@@ -7,6 +7,7 @@ into an attribute or item changes the base object, binding a name changes nothin
 from __future__ import annotations
 
 import ast
+from typing import TYPE_CHECKING
 
 from taskpar_kernel.analysis import classes, functions
 from taskpar_kernel.analysis.functions import Arguments
@@ -14,8 +15,10 @@ from taskpar_kernel.analysis.ledger import Change
 from taskpar_kernel.analysis.resolve import element
 from taskpar_kernel.analysis.tables import Entry, method_entry
 from taskpar_kernel.analysis.values import LIST_LIKE, Family, Value, family, is_small
-from taskpar_kernel.analysis.walk import Walk
 from taskpar_kernel.model.effects import Blocker
+
+if TYPE_CHECKING:
+    from taskpar_kernel.analysis.walk import Walk
 
 
 def assign(walk: Walk, target: ast.expr, value: Value) -> None:
