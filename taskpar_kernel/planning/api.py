@@ -45,15 +45,12 @@ def plan(
         its `script(place)`, or to `verify()` it.
 
     Raises:
-        UsageError: the code does not parse, or an argument is not allowed.
+        UsageError: the code is not Python, or an argument is not allowed.
     """
     workers = check_workers(workers)
     policies_named(policy)
     _check_numbers("sizes", sizes or {}, "bytes")
-    try:
-        statements = analyse(code).statements
-    except SyntaxError as error:
-        raise UsageError(f"line {error.lineno}: the code does not parse: {error.msg}") from error
+    statements = analyse(code).statements
     given = _costs_by_line(costs, {statement.line for statement in statements})
     details, effects = {}, []
     for number, statement in enumerate(statements):

@@ -76,7 +76,8 @@ def refine(plan: Plan, grains: Grains) -> Plan:
         work_s = sum(task.cost_s for task in tasks)
         start_s, overhead_s = placement.start_s, placement.end_s - placement.start_s - work_s
         for task in tasks:
-            end_s = start_s + max(overhead_s, 0.0) + task.cost_s
+            # Not past the group's end, even by a rounding error: another group may begin there.
+            end_s = min(start_s + max(overhead_s, 0.0) + task.cost_s, placement.end_s)
             placements.append(Placement(task.id, placement.place, start_s, end_s))
             start_s, overhead_s = end_s, 0.0
     return plan_of(grains.fine, plan.places, plan.model, plan.policy, placements)

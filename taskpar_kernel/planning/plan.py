@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from taskpar_kernel.planning.communication import CommunicationModel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan:
-    """What runs where and when, and what is sent; times in seconds since the cell began."""
+    """What runs where and when, and what is sent; times in seconds since the cell began.
 
-    graph: nx.DiGraph = field(repr=False, compare=False)
+    Printing it gives a table of the statements and a lane for each place.
+    """
+
+    graph: nx.DiGraph = field(compare=False)
     places: int
     """Number of places, home included."""
     model: CommunicationModel
@@ -73,6 +76,8 @@ class Plan:
 
     def __str__(self) -> str:
         return plan_text(self)
+
+    __repr__ = __str__
 
 
 def plan_of(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from planning_cases import does, graph_for
 
 from taskpar_kernel.planning.communication import CommunicationModel
 from taskpar_kernel.planning.grain import coarsen, refine
 from taskpar_kernel.planning.policies.heft import heft
+from taskpar_kernel.planning.policies.online import online
 
 TINY, DEAR = 0.001, 1.0
 GRAIN_S = 0.004
@@ -93,3 +96,19 @@ def test_members_share_one_hand_over():
     single = heft(graph, 3, model).verify()
     assert grouped.makespan < single.makespan
     assert [one.task for one in grouped.placements] == list(range(40))
+
+
+def test_members_stay_within_their_group_whatever_is_rounded():
+    # Ends of members are sums of floats; one that takes no time must not slip into the next group.
+    model = CommunicationModel()
+    for seed in range(40):
+        chance = random.Random(seed)
+        effects, costs_s = [], []
+        for number in range(40):
+            reads = f"v{chance.randrange(max(0, number - 12), number)}" if number > 1 else ""
+            effects.append(does(reads, f"v{number}", home=chance.random() < 0.1))
+            costs_s.append(chance.choice([0.0, 0.001, 0.1, 1.0, 2.0]))
+        grains = coarsen(graph_for(*effects, cost_s=costs_s), model.grain_s)
+        for places in (2, 3):
+            for policy in (heft, online):
+                refine(policy(grains.graph, places, model), grains).verify()

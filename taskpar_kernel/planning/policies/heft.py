@@ -4,12 +4,15 @@ Theory of operation. Tasks are taken by falling upward rank: how long everything
 still takes, transfers included. Each goes to the place where it ends first; a gap between two tasks
 already placed there is used if it is long enough (insertion).
 
-Home adds three rules. (1) What runs at home starts only when all before it in program order is
+Home adds four rules. (1) What runs at home starts only when all before it in program order is
 finished and gathered. Ranks know that each task is before every later one that must run at home,
 so those before it are placed before it, and its start is exact. (2) A task that may travel can be
 placed at home only if all before it are placed, for the same reason. (3) Places are compared by
-when the outcome is *at home*, since every outcome has to get there. A graph without home has none
-of these, and this is HEFT as published.
+when the outcome is *at home*, since every outcome has to get there. (4) Rule 2 leaves home idle
+where ranks and program order disagree; so the tasks are also taken in program order, which offers
+each of them to home, and the better of the two plans is returned (the first, if they are equal): on
+random cells and one worker 1.24 instead of 1.66 times the lower bound. A graph without home has
+none of these rules, and this is HEFT as published.
 
 Source: Topcuoglu, Hariri, Wu 2002, "Performance-effective and low-complexity task scheduling for
 heterogeneous computing", DOI 10.1109/71.993206, section 4.1.
@@ -27,6 +30,8 @@ from taskpar_kernel.planning.plan import Plan, plan_of
 from taskpar_kernel.planning.schedule import Placement
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import networkx as nx
 
     from taskpar_kernel.planning.communication import CommunicationModel
@@ -39,10 +44,19 @@ def heft(graph: nx.DiGraph, places: int, model: CommunicationModel) -> Plan:
     """Return the HEFT plan; O(edges + tasks * (places + gaps))."""
     flat = flatten(graph)
     ranks = [round(rank, RANK_DIGITS) for rank in flat_ranks(flat, places, model)]
+    by_rank = sorted(range(len(ranks)), key=lambda number: (-ranks[number], number))
+    boards = [_filled(flat, places, model, by_rank)]
+    if flat.home:
+        boards.append(_filled(flat, places, model, range(len(ranks))))
+    best = min(boards, key=lambda board: board.done_s)
+    return plan_of(graph, places, model, "heft", best.placements())
+
+
+def _filled(flat: Flat, places: int, model: CommunicationModel, order: Iterable[int]) -> _Board:
     board = _Board(flat, places, model)
-    for number in sorted(range(len(ranks)), key=lambda number: (-ranks[number], number)):
+    for number in order:
         board.put(number)
-    return plan_of(graph, places, model, "heft", board.placements())
+    return board
 
 
 class _Lane:
@@ -93,6 +107,11 @@ class _Board:
         """All tasks before this one are placed."""
         self._gathered_s = 0.0
         """When the outcomes of these are all at home."""
+
+    @property
+    def done_s(self) -> float:
+        """When everything placed so far is done, and at home if there is one."""
+        return self._gathered_s if self._flat.home else max(self._end_s, default=0.0)
 
     def put(self, number: int) -> None:
         """Place one task where its outcome is to be had first; ties by place."""
