@@ -94,7 +94,9 @@ def _parse(name: str, text: str, default: object) -> object:
     if isinstance(default, bool):
         word = text.strip().lower()
         if word not in _TRUE | _FALSE:
-            raise UsageError(f"TASKPAR_{name.upper()}={text!r}: allowed are 1 and 0; nothing was started")
+            raise UsageError(
+                f"TASKPAR_{name.upper()}={text!r}: allowed are 1 and 0; nothing was started"
+            )
         return word in _TRUE
     if name == "workers":
         return check_workers(text)
@@ -122,7 +124,8 @@ class TaskPar(Configurable):
     start_limit_s = Float(30.0, help="Seconds a worker may take to start.").tag(config=True)
     receive_limit_s = Float(60.0, help="Seconds a worker waits for a value.").tag(config=True)
     statement_limit_s = Float(
-        0.0, help="Seconds home waits for a statement run ahead before it runs it itself; 0: no limit."
+        0.0,
+        help="Seconds home waits for a statement run ahead before it runs it itself; 0: no limit.",
     ).tag(config=True)
 
     workers.tag(config=True)

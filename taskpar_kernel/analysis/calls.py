@@ -133,7 +133,7 @@ def _unknown(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) ->
 
 def _is_users(callee: Value) -> bool:
     module = getattr(callee.obj, "__module__", None)
-    if not isinstance(module, str):
+    if callee.obj is MISSING or not isinstance(module, str):
         return False
     return module != "__main__" and not is_library(module)
 

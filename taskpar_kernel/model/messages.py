@@ -81,6 +81,8 @@ class Attempt:
     reads: tuple[tuple[str, Key], ...] = ()
     modules: tuple[tuple[str, str], ...] = ()
     ambient: Key | None = None
+    expected: tuple[str, ...] = ()
+    """Names whose objects it is predicted to change: part of the outcome even if it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +102,20 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Preload:
+    """Import these modules while there is nothing else to do; failures do not matter."""
+
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Abandon:
     """Do not start these attempts, and stop waiting on their behalf."""
 
     tickets: tuple[Ticket, ...]
 
 
-Instruction = Receive | Run | Attempt | Send | Forget
+Instruction = Receive | Run | Attempt | Send | Forget | Preload
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 from taskpar_kernel.errors import PoolError
+from taskpar_kernel.seed import HashSeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +83,7 @@ class Subkernel:
                 f"--WorkerApp.segments={launch.segments}",
                 "--HistoryManager.enabled=False",
             ],
+            env=HashSeed.environment(),
             display_name="taskpar worker",
             language="python",
         )

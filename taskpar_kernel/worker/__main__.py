@@ -41,7 +41,7 @@ def _clean_path() -> None:
 
 
 def _without_debugger() -> None:
-    """Import ipykernel as if there were no debugger: 0.05 s and 9 MB less; user code may have it."""
+    """Import ipykernel without its debugger: 0.05 s and 9 MB less; user code may have it."""
     sys.modules["debugpy"] = None  # type: ignore[assignment]
     import ipykernel.debugger  # noqa: F401, PLC0415 - decides here
 
@@ -52,6 +52,9 @@ if __name__ == "__main__":
     _armed = die_with_parent()
     _clean_path()
     _without_debugger()
+    from taskpar_kernel.seed import HashSeed
+
+    HashSeed.learn()
     from taskpar_kernel.worker.app import launch
 
     launch(armed=_armed)

@@ -21,6 +21,7 @@ from taskpar_kernel.model.messages import (
     Forget,
     Instruction,
     Peer,
+    Preload,
     Ready,
     Receive,
     Received,
@@ -171,6 +172,8 @@ class Service:
         elif isinstance(instruction, Forget):
             self._attempts.forget(instruction.keys)
             self._inbox.forget(instruction.keys)
+        elif isinstance(instruction, Preload):
+            self._attempts.preload(instruction.modules)
 
     def _limit_reached(self, number: int) -> None:
         self._inbox.limit_reached(number)

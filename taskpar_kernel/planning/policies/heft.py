@@ -44,10 +44,12 @@ def heft(graph: nx.DiGraph, places: int, model: CommunicationModel) -> Plan:
     """Return the HEFT plan; O(edges + tasks * (places + gaps))."""
     flat = flatten(graph)
     ranks = [round(rank, RANK_DIGITS) for rank in flat_ranks(flat, places, model)]
-    by_rank = sorted(range(len(ranks)), key=lambda number: (-ranks[number], number))
-    boards = [_filled(flat, places, model, by_rank)]
+    in_order = range(len(ranks))
+    orders = [sorted(in_order, key=lambda number: (-ranks[number], number))]
     if flat.home:
-        boards.append(_filled(flat, places, model, range(len(ranks))))
+        # Home alone can take tasks in program order only.
+        orders = [*(orders if places > 1 else []), list(in_order)]
+    boards = [_filled(flat, places, model, order) for order in orders]
     best = min(boards, key=lambda board: board.done_s)
     return plan_of(graph, places, model, "heft", best.placements())
 

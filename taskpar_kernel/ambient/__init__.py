@@ -1,0 +1,1 @@
+"""Process-wide state that decides results: fingerprint it, capture it, restore it elsewhere."""

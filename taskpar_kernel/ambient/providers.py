@@ -1,0 +1,264 @@
+"""Ambient state comes in as what the process has now, goes out as fingerprints and captured states.
+
+Each provider knows one kind of process-wide state. The rules: a fingerprint is cheap (tens of
+microseconds) and says only whether the state is the same; a provider of a library that is not
+loaded reports None and never loads it; random generators are watched but not carried, because
+a statement that draws from a shared one runs at home.
+"""
+
+from __future__ import annotations
+
+import copy
+import decimal
+import locale
+import os
+import random
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One kind of ambient state. `restore` is None where it is watched only."""
+
+    name: str
+    what: str
+    fingerprint: Callable[[], object]
+    capture: Callable[[], Any]
+    restore: Callable[[Any], None] | None
+
+
+def _no_state() -> None:
+    return None
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - the string itself is the state
+    except OSError:
+        return ""
+
+
+def _set_environ(state: dict[str, str]) -> None:
+    for name in os.environ.keys() - state.keys():
+        del os.environ[name]
+    for name, value in state.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+
+
+_OURS = frozenset({"JPY_PARENT_PID", "JPY_SESSION_NAME", "PYTHONHASHSEED"})
+
+
+def _environ() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in _OURS}
+
+
+def _restore_environ(state: dict[str, str]) -> None:
+    _set_environ(state | {k: os.environ[k] for k in _OURS & os.environ.keys()})
+
+
+def _restore_path(state: list[str]) -> None:
+    sys.path[:] = state
+
+
+def _filters() -> tuple[Any, ...]:
+    return tuple(warnings.filters)
+
+
+def _restore_filters(state: tuple[Any, ...]) -> None:
+    # "once", "default" and "module" depend on what was shown before, which only home knows. On a
+    # worker each such warning is let through, seen by the attempt, and shown by home itself.
+    warnings.filters[:] = [  # type: ignore[index]
+        ("always", *f[1:]) if f[0] in {"default", "module", "once"} else f for f in state
+    ]
+    warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _numpy_random() -> object:
+    generator = _loaded("numpy.random")
+    if generator is None:
+        return None
+    state = generator.get_state(legacy=False)
+    inner = state["state"]
+    return (
+        state["bit_generator"],
+        tuple(v.tobytes() if hasattr(v, "tobytes") else v for v in inner.values()),
+        state["has_gauss"],
+        state["gauss"],
+    )
+
+
+def _loaded(name: str) -> Any:
+    return sys.modules.get(name)
+
+
+def _numpy_print() -> object:
+    numpy = _loaded("numpy")
+    if numpy is None:
+        return None
+    options = numpy.get_printoptions()
+    return tuple(sorted((k, repr(v)) for k, v in options.items())), tuple(numpy.geterr().items())
+
+
+def _numpy_state() -> Any:
+    numpy = _loaded("numpy")
+    if numpy is None:
+        return None
+    return numpy.get_printoptions(), numpy.geterr()
+
+
+def _restore_numpy(state: Any) -> None:
+    import numpy  # noqa: PLC0415 - home has it loaded, so the worker may load it
+
+    options, errors = state
+    options = {k: v for k, v in options.items() if k != "override_repr" or v is not None}
+    numpy.set_printoptions(**options)
+    numpy.seterr(**errors)
+
+
+def _pandas_options() -> Any:
+    config = _loaded("pandas._config.config")
+    return None if config is None else copy.deepcopy(config._global_config)  # noqa: SLF001
+
+
+def _restore_pandas(state: Any) -> None:
+    import pandas  # noqa: F401, ICN001, PLC0415 - home has it loaded
+
+    config = sys.modules["pandas._config.config"]
+    config._global_config.clear()  # type: ignore[attr-defined]  # noqa: SLF001
+    config._global_config.update(copy.deepcopy(state))  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _pandas_mark() -> object:
+    config = _loaded("pandas._config.config")
+    return None if config is None else repr(config._global_config)  # noqa: SLF001
+
+
+def _rc() -> Any:
+    matplotlib = _loaded("matplotlib")
+    parameters = getattr(matplotlib, "rcParams", None)
+    if parameters is None:
+        return None
+    return {k: v for k, v in dict.items(parameters) if k != "backend"}  # drawing is home's
+
+
+def _rc_mark() -> object:
+    # Parameters are replaced, not mutated: their addresses tell, at a twentieth of a repr's cost.
+    parameters = getattr(_loaded("matplotlib"), "rcParams", None)
+    return None if parameters is None else tuple(map(id, dict.values(parameters)))
+
+
+def _restore_rc(state: dict[str, Any]) -> None:
+    import matplotlib  # noqa: ICN001, PLC0415 - home has it loaded
+
+    for name, value in state.items():
+        dict.__setitem__(matplotlib.rcParams, name, value)
+
+
+def _decimal() -> object:
+    context = decimal.getcontext()
+    return (
+        context.prec,
+        context.rounding,
+        context.Emin,
+        context.Emax,
+        context.capitals,
+        context.clamp,
+        tuple(bool(context.traps[s]) for s in context.traps),
+        tuple(bool(context.flags[s]) for s in context.flags),
+    )
+
+
+def _restore_locale(state: str) -> None:
+    if locale.setlocale(locale.LC_ALL) != state:
+        locale.setlocale(locale.LC_ALL, state)
+
+
+def _logging() -> object:
+    logging = _loaded("logging")
+    if logging is None:
+        return None
+    loggers = logging.root.manager.loggerDict
+    named = tuple(
+        (name, log.level, len(log.handlers), log.disabled)
+        for name, log in sorted(loggers.items())
+        if getattr(log, "level", 0) or getattr(log, "handlers", None)
+    )
+    return logging.root.level, len(logging.root.handlers), logging.root.manager.disable, named
+
+
+def _torch_random() -> object:
+    torch = _loaded("torch")
+    state = getattr(torch, "get_rng_state", None)
+    return None if state is None else state().numpy().tobytes()
+
+
+PROVIDERS: tuple[Provider, ...] = (
+    Provider("cwd", "the working directory", _cwd, _cwd, os.chdir),
+    Provider(
+        "environ",
+        "the environment",
+        lambda: tuple(_environ().items()),
+        _environ,
+        _restore_environ,
+    ),
+    Provider("path", "sys.path", lambda: tuple(sys.path), lambda: list(sys.path), _restore_path),
+    Provider(
+        "recursion",
+        "the recursion limit",
+        sys.getrecursionlimit,
+        sys.getrecursionlimit,
+        sys.setrecursionlimit,
+    ),
+    Provider(
+        "decimal",
+        "the decimal context",
+        _decimal,
+        lambda: decimal.getcontext().copy(),
+        decimal.setcontext,
+    ),
+    Provider(
+        "locale",
+        "the locale",
+        lambda: locale.setlocale(locale.LC_ALL),
+        lambda: locale.setlocale(locale.LC_ALL),
+        _restore_locale,
+    ),
+    Provider("warnings", "the warnings filters", _filters, _filters, _restore_filters),
+    Provider(
+        "numpy", "numpy's print and error options", _numpy_print, _numpy_state, _restore_numpy
+    ),
+    Provider("pandas", "pandas' options", _pandas_mark, _pandas_options, _restore_pandas),
+    Provider("matplotlib", "matplotlib's parameters", _rc_mark, _rc, _restore_rc),
+    Provider("logging", "the logging configuration", _logging, _no_state, None),
+    Provider("random", "the random module's generator", random.getstate, _no_state, None),
+    Provider("numpy.random", "numpy's global generator", _numpy_random, _no_state, None),
+    Provider("torch.random", "torch's global generator", _torch_random, _no_state, None),
+)
+
+
+def fingerprint(*, carried_only: bool = False) -> dict[str, object]:
+    """Return the present mark of each provider by name."""
+    return {p.name: p.fingerprint() for p in PROVIDERS if p.restore or not carried_only}
+
+
+def capture() -> dict[str, Any]:
+    """Return the state of every provider that can be carried to another process."""
+    states = {p.name: p.capture() for p in PROVIDERS if p.restore}
+    return {name: state for name, state in states.items() if state is not None}
+
+
+def restore(states: dict[str, Any]) -> None:
+    """Make this process's ambient state the captured one."""
+    for provider in PROVIDERS:
+        if provider.restore and provider.name in states:
+            provider.restore(states[provider.name])
+
+
+def differences(before: dict[str, object], after: dict[str, object]) -> list[str]:
+    """Return, in plain words, what differs between two fingerprints."""
+    return [p.what for p in PROVIDERS if before.get(p.name) != after.get(p.name)]

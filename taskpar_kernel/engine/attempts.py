@@ -1,0 +1,47 @@
+"""What home knows of each attempt: events from the workers come in, its state goes out.
+
+Events arrive on the I/O thread; each is one assignment or append, and wakes whoever waits.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from taskpar_kernel.model.ids import Place, Ticket
+from taskpar_kernel.model.messages import Finished, Output
+
+if TYPE_CHECKING:
+    from taskpar_kernel.engine.ledger import Bundle
+    from taskpar_kernel.engine.stream import Instance
+
+
+@dataclass(slots=True, eq=False)
+class AttemptRecord:
+    """One attempt, from the moment it is sent out until it is committed or dropped."""
+
+    ticket: Ticket
+    instance: Instance
+    worker: Place
+    outcome: Bundle
+    reads: tuple[tuple[str, Bundle], ...]
+    modules: tuple[tuple[str, object], ...]
+    ambient: dict[str, object]
+    issued_s: float = field(default_factory=time.monotonic)
+    started_s: float | None = None
+    finished: Finished | None = None
+    outputs: list[Output] = field(default_factory=list)
+    lost: str = ""
+    """How its worker ended, if it did."""
+    dropped: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.dropped or bool(self.lost) or self.finished is not None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is finished and all of its output is here."""
+        return self.finished is not None and len(self.outputs) >= self.finished.outputs

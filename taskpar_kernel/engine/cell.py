@@ -1,0 +1,422 @@
+"""One run of one cell: home walks its statements in order and takes what workers have finished.
+
+Theory of operation. Home executes the cell's own (rewritten) code natively, in the user's namespace.
+At each unit that code calls `has`: if the unit was run ahead, from the input that home has now, its
+outcome is committed there and then; otherwise home's code goes on and computes it. Every decision
+is thus made at the statement's own place in program order:
+
+    has(unit)   no attempt                     → False, home computes
+                inputs differ, failed, lost …  → squash, False, home computes
+                not started and home is free   → squash (taken over), False, home computes
+                running                        → wait, showing its output live
+                finished                       → commit, True
+
+The rule: between two hooks the namespace is a state the serial run goes through.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import queue
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from taskpar_kernel.commit.apply import Opened, apply, open_outcome
+from taskpar_kernel.engine.attempts import AttemptRecord
+from taskpar_kernel.engine.history import why_home
+from taskpar_kernel.engine.signals import deferred_interrupts
+from taskpar_kernel.engine.stream import Instance, Order
+from taskpar_kernel.errors import NotPortable
+from taskpar_kernel.model.effects import Effects, Touch
+from taskpar_kernel.model.ids import UnitId
+from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
+from taskpar_kernel.source.rewrite import HOOKS, rewrite
+from taskpar_kernel.validation.verdict import changed_file, same_value, stale_name
+from taskpar_kernel.worker.gate import file_state
+
+if TYPE_CHECKING:
+    from taskpar_kernel.engine.session import Session
+
+_CHEAP_STEPS = 32
+_CHEAP_S = 0.0003
+"""A loop whose first steps take less than this each is handed to a native loop: its hooks cost 1 µs
+a step, and nothing of that size is worth sending out one by one."""
+_WAIT_S = 0.25
+"""Home looks around at least this often while it waits (a lost wake-up costs no more)."""
+_LIVE_S = 0.3
+"""Output of an attempt is shown live once home has waited this long for it."""
+
+
+class CellRun:
+    """Home's walk through one cell. It runs on the main thread, but for `peek` and events."""
+
+    def __init__(self, session: Session, tops: tuple[TopLevel, ...]):
+        self._session = session
+        self._tops = tops
+        self._namespace: dict[str, Any] = session.namespace
+        self.look = session.new_lookahead(tops)
+        self._ledger = self.look.ledger
+        self.history = session.new_history()
+        self.since_s = time.monotonic()
+        """When home began what it is doing now."""
+        self.waiting = False
+        self.waited_s = 0.0
+        self._value: Any = None
+        self._left: Effects | None = None
+        self._rest_of_statement = Effects(touch=Touch.NOTHING)
+        self._loops: dict[UnitId, _Stepped] = {}
+        self._iteration: dict[UnitId, int] = {}
+        self._around: dict[UnitId, tuple[UnitId, ...]] = {}
+        self._steps: dict[UnitId, Step] = {}
+        self._running: tuple[Step, float, str, str] | None = None
+        for top in tops:
+            self._learn(top.steps, ())
+
+    def _learn(self, steps: Iterable[Step], around: tuple[UnitId, ...]) -> None:
+        for step in steps:
+            self._steps[step.id] = step
+            self._around[step.id] = around
+            if isinstance(step, LoopStep):
+                self._learn(step.body, (*around, step.id))
+
+    # The walk ----------------------------------------------------------------------------------
+
+    def statements(self) -> Iterator[tuple[int, ast.stmt]]:
+        """Yield, one by one, index and code of the statements home has to run now.
+
+        The caller runs what it is given before it asks for the next.
+        """
+        setattr(builtins, HOOKS, self)
+        if self._session.settings.eager:
+            self._session.wait_ready()
+        self._arrive(())
+        self.peek(bold=False)
+        for index, top in enumerate(self._tops):
+            first = top.steps[0]
+            if len(top.steps) == 1 and isinstance(first, Unit) and first.node is top.node:
+                self._rest_of_statement = Effects(touch=Touch.NOTHING)
+                try:
+                    if self.has(first.id):
+                        continue
+                except KeyboardInterrupt:  # while home waited: it shows the statement's own line
+                    yield index, _raise_interrupt(top.node)
+                    return
+                node = top.node
+            else:
+                self._rest_of_statement = combined(
+                    s.effects for s in flat(top.steps) if not isinstance(s, Unit)
+                )
+                node = rewrite(top.node, top.steps)
+                if isinstance(first, HomeStep):
+                    self._arrive((first.id,))
+                    self._run_here(first, why_home(first))
+                    self._leave(first.effects)
+                elif isinstance(first, LoopStep):
+                    self._arrive((first.id,))
+                    self._leave(self._rest_of_statement)
+            yield index, node
+            self._session.ran_at_home(top.node)
+        self._arrive((sys.maxsize,))
+
+    def finish(self) -> None:
+        """The cell is over, however it ended: nothing that is still ahead will be taken."""
+        if getattr(builtins, HOOKS, None) is self:
+            delattr(builtins, HOOKS)
+        with self._session.lock:
+            self._end_running()
+            for attempt in tuple(self.look.attempts.values()):
+                if not attempt.over:
+                    self.look.drop(attempt)
+
+    def _arrive(self, order: Order) -> None:
+        """Home has come to `order`: account for what it ran since the last hook."""
+        with self._session.lock:
+            self._end_running()
+            if self._left is not None:
+                self._ledger.after_home(self._left, self._namespace)
+                self._left = None
+            self.look.move_to(order)
+        self.since_s = time.monotonic()
+
+    def _leave(self, effects: Effects) -> None:
+        """Home goes on with the user's code, which may do what `effects` say until the next hook."""
+        with self._session.lock:
+            self._left = effects
+            self._ledger.before_home(effects)
+        self.since_s = time.monotonic()
+
+    def _run_here(self, step: Step, reason: str, state: str = "home") -> None:
+        self._running = (step, time.monotonic(), reason, state)
+
+    def _end_running(self) -> None:
+        if self._running is None:
+            return
+        step, start_s, reason, state = self._running
+        self._running = None
+        end_s = time.monotonic()
+        self.history.home(step, start_s, end_s, reason, state)
+        if not isinstance(step, LoopStep):
+            self._session.costs.observe(step, end_s - start_s)
+
+    def peek(self, *, bold: bool) -> int:
+        """Send out what can run ahead now. Called by home, and by the look-ahead thread."""
+        with self._session.lock:
+            return self.look.scan(bold=bold)
+
+    # Hooks called by the rewritten code -----------------------------------------------------------
+
+    def has(self, number: int) -> bool:
+        """Whether the unit's outcome was taken here; False: home computes it now."""
+        order = self._order_of(UnitId(number))
+        self._arrive(order)
+        unit = self._steps[UnitId(number)]
+        assert isinstance(unit, Unit)
+        instance = self.look.find(order)
+        reason, state = "", "home"
+        if instance is None or instance.attempt is None:
+            self.peek(bold=False)
+            instance = self.look.find(order)
+        if instance is not None and instance.attempt is not None:
+            attempt = instance.attempt
+            try:
+                reason = self._take(attempt)
+            except BaseException:  # an interrupt while home waits
+                with self._session.lock:
+                    self.look.drop(attempt)
+                raise
+            if not reason:
+                self._leave(self._rest_of_statement)
+                return True
+            state = "squashed"
+            self._squash(attempt, reason)
+        elif instance is not None:
+            reason = instance.refused
+        self._run_here(unit, reason, state)
+        self._leave(combined((unit.effects, self._rest_of_statement)))
+        return False
+
+    def value(self, number: int) -> Any:  # noqa: ARG002 - it is always the one just taken
+        """Return the value of the expression whose outcome was just taken."""
+        value, self._value = self._value, None
+        return value
+
+    def loop(self, number: int, iterable: Any) -> Any:
+        """Return an iterator over `iterable` that knows how far home is."""
+        number = UnitId(number)
+        self._iteration[number] = -1
+        self._loops.pop(number, None)
+        if type(iterable).__module__ not in _PLAIN_ITERABLES:
+            self._loops[number] = _Stepped(self, number, iter(()))
+            self._iteration[number] = -2  # its iterations are nobody's prediction
+            return iterable
+        stepped = _Stepped(self, number, iter(iterable))
+        self._loops[number] = stepped
+        return stepped
+
+    def rest(self, number: int) -> Iterator[Any]:
+        """Return what a stepped loop left for the native one."""
+        return self._loops[UnitId(number)].rest
+
+    def _order_of(self, unit: UnitId) -> Order:
+        around = self._around[unit]
+        return (*chain.from_iterable((n, self._iteration.get(n, -2)) for n in around), unit)
+
+    def step(self, loop: UnitId, index: int) -> None:
+        """Home begins iteration `index` of `loop`."""
+        self._iteration[loop] = index
+
+    # Taking an outcome ----------------------------------------------------------------------------
+
+    def _take(self, attempt: AttemptRecord) -> str:
+        """Commit the attempt's outcome and return '', or return why it cannot be taken."""
+        with self._session.lock:
+            why = self._stale(attempt)
+        if why:
+            return why
+        self._wait_for(attempt)
+        with self._session.lock:
+            why = self._unusable(attempt) or self._stale(attempt)
+            if why:
+                return why
+            finished = attempt.finished
+            assert finished is not None
+            assert finished.packed is not None
+            try:
+                opened = open_outcome(
+                    finished.packed, self._session.segments, self._ledger.resolve
+                )
+            except NotPortable as refused:
+                return f"its outcome cannot be brought home: {refused}"
+            with deferred_interrupts():
+                self._commit(attempt, opened)
+        return ""
+
+    def _stale(self, attempt: AttemptRecord) -> str:
+        """Return which of the attempt's inputs is not what home has now, or ''."""
+        pairs = []
+        for name, bundle in attempt.reads:
+            if not bundle.at_home:
+                return f"what makes `{name}` was run again"
+            pairs.append((name, bundle.objects.get(name)))
+        pairs += attempt.modules
+        name = stale_name(pairs, self._namespace)
+        if name:
+            return f"`{name}` is not what was predicted"
+        for name, bundle in attempt.reads:
+            if not self._ledger.unchanged(bundle):
+                return f"what `{name}` is bound to was changed in between"
+        if self._ledger.ambient_mark() != attempt.ambient:
+            return "process-wide state was changed in between"
+        return ""
+
+    def _wait_for(self, attempt: AttemptRecord) -> None:
+        """Return when the attempt is over, or when home had better run it itself."""
+        begin_s = time.monotonic()
+        limit_s = self._session.settings.statement_limit_s
+        shown = 0
+        self.waiting = True
+        try:
+            while not attempt.complete and not attempt.lost and not attempt.dropped:
+                waited_s = time.monotonic() - begin_s
+                if self._home_is_first(attempt):
+                    attempt.dropped = True
+                    break
+                if limit_s and waited_s > limit_s:
+                    attempt.lost = f"did not end within {limit_s:g} s"
+                    break
+                self.peek(bold=True)
+                try:
+                    self._session.wake.get(timeout=_WAIT_S)
+                except queue.Empty:
+                    continue
+        finally:
+            self.waiting = False
+            self.waited_s += time.monotonic() - begin_s
+            self._shown = shown
+
+    def _home_is_first(self, attempt: AttemptRecord) -> bool:
+        """Whether the attempt's worker is busy with something else, so that home is free first."""
+        if attempt.started_s is not None or self._session.settings.eager:
+            return False
+        for other in self.look.attempts.values():
+            same = other.worker == attempt.worker and other is not attempt
+            if same and not other.over and other.started_s is not None:
+                known = self._session.costs.known(other.instance.step)
+                own = self._session.costs.known(attempt.instance.step)
+                if known is None or own is None:
+                    return True
+                return other.started_s + known - time.monotonic() > own
+        return False
+
+    def _unusable(self, attempt: AttemptRecord) -> str:
+        if attempt.lost:
+            return f"worker {attempt.worker} {attempt.lost}"
+        if attempt.dropped:
+            return "home was free before its worker"
+        finished = attempt.finished
+        assert finished is not None
+        if not finished.ok:
+            return finished.why
+        now = {path: file_state(path) for path, _, _ in finished.files_read}
+        path = changed_file(finished.files_read, now)
+        return f"the file {path} was changed in between" if path else ""
+
+    def _commit(self, attempt: AttemptRecord, opened: Opened) -> None:
+        self._session.relay.show(attempt.outputs)
+        step = attempt.instance.step
+        if isinstance(step, Unit) and step.is_expression:
+            self._value = opened.value
+        apply(opened, self._namespace)
+        attempt.outcome.objects |= {
+            name: self._namespace[name]
+            for name in step.effects.changes
+            if name in self._namespace and any(name == n for n, _ in attempt.reads)
+        }
+        self._ledger.take_in(attempt.outcome, opened)
+        self.history.took(attempt)
+        if attempt.finished is not None:
+            seconds = attempt.finished.end_s - attempt.finished.start_s
+            self._session.costs.observe(step, seconds)
+
+    def _squash(self, attempt: AttemptRecord, why: str) -> None:
+        with self._session.lock:
+            self.history.squashed += 1
+            self.look.drop(attempt)
+        if attempt.lost:
+            line = attempt.instance.step.line
+            self._session.say(
+                f"taskpar: worker {attempt.worker} {attempt.lost}; line {line} was run again at "
+                "home, and nothing is lost"
+            )
+
+    def instance_of(self, attempt: AttemptRecord) -> Instance:
+        """Return the statement instance an attempt belongs to."""
+        return attempt.instance
+
+
+class _Stepped:
+    """An iterator that tells the cell which iteration begins, and hands over when steps are cheap."""
+
+    def __init__(self, cell: CellRun, loop: UnitId, inner: Iterator[Any]):
+        self._cell = cell
+        self._loop = loop
+        self._inner = inner
+        self._index = -1
+        self._begin_s = time.monotonic()
+        self.rest: Iterator[Any] = iter(())
+
+    def __iter__(self) -> _Stepped:
+        return self
+
+    def __next__(self) -> Any:
+        self._index += 1
+        if self._index == _CHEAP_STEPS and self._is_cheap():
+            self.rest = self._inner
+            raise StopIteration
+        item = next(self._inner)
+        self._cell.step(self._loop, self._index)
+        return item
+
+    def _is_cheap(self) -> bool:
+        spent_s = time.monotonic() - self._begin_s
+        return spent_s < _CHEAP_S * _CHEAP_STEPS and not self._cell.look.attempts
+
+
+def _raise_interrupt(node: ast.stmt) -> ast.stmt:
+    """Return code that raises KeyboardInterrupt at the position of `node`."""
+    new = ast.copy_location(ast.Raise(ast.Name("KeyboardInterrupt", ast.Load()), None), node)
+    for child in ast.walk(new):
+        ast.copy_location(child, node)
+    return new
+
+
+_PLAIN_ITERABLES = frozenset({"builtins", "itertools", "numpy", "pandas"})
+
+
+def flat(steps: Iterable[Step]) -> Iterator[Step]:
+    """Yield all steps, those inside loops included, loops themselves excluded."""
+    for step in steps:
+        if isinstance(step, LoopStep):
+            yield from flat(step.body)
+        else:
+            yield step
+
+
+def combined(parts: Iterable[Effects]) -> Effects:
+    """Return what several effects may change together (only what validation needs)."""
+    touch = Touch.NOTHING
+    changes: frozenset[str] = frozenset()
+    for effects in parts:
+        if effects.touch is Touch.ANY:
+            return Effects(touch=Touch.ANY)
+        if effects.touch is Touch.OBJECTS:
+            touch = Touch.OBJECTS
+            changes |= effects.changes
+    return Effects(touch=touch, changes=changes)
+
+
+__all__ = ["CellRun", "combined", "flat", "same_value"]

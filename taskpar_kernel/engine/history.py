@@ -1,0 +1,89 @@
+"""What happened to each statement of the running cell comes in, a `RunRecord` goes out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from taskpar_kernel.engine.attempts import AttemptRecord
+from taskpar_kernel.model.messages import Received
+from taskpar_kernel.model.run import RunRecord, StatementRecord, TransferRecord
+from taskpar_kernel.model.steps import HomeStep, Step
+
+MOST_STATEMENTS = 5000
+"""Instances recorded one by one; a longer loop is counted but not listed further."""
+
+
+@dataclass(slots=True)
+class History:
+    """Collects one cell's records."""
+
+    workers: int
+    start_s: float = field(default_factory=time.monotonic)
+    statements: list[StatementRecord] = field(default_factory=list)
+    transfers: list[TransferRecord] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    committed: int = 0
+    squashed: int = 0
+    saved_s: float = 0.0
+    names: dict[int, str] = field(default_factory=dict)
+
+    def home(
+        self, step: Step, start_s: float, end_s: float, reason: str, state: str = "home"
+    ) -> None:
+        """Home ran `step` itself."""
+        self._add(step, "home", state, start_s, end_s, reason)
+
+    def took(self, attempt: AttemptRecord) -> None:
+        """Home took the outcome of `attempt`."""
+        finished = attempt.finished
+        assert finished is not None
+        self.committed += 1
+        self.saved_s += finished.end_s - finished.start_s
+        step = attempt.instance.step
+        self._add(step, str(attempt.worker), "committed", finished.start_s, finished.end_s, "")
+
+    def moved(self, event: Received) -> None:
+        """A bundle arrived at a worker."""
+        self.transfers.append(
+            TransferRecord(
+                event.name or self.names.get(event.key, ""),
+                _place(event.source),
+                _place(event.worker),
+                event.nbytes,
+                max(0.0, event.arrived_s - event.sent_s),
+            )
+        )
+
+    def _add(
+        self, step: Step, place: str, state: str, start_s: float, end_s: float, reason: str
+    ) -> None:
+        if len(self.statements) < MOST_STATEMENTS:
+            begin_s, stop_s = start_s - self.start_s, end_s - self.start_s
+            self.statements.append(
+                StatementRecord(step.line, step.text, place, state, begin_s, stop_s, reason)
+            )
+
+    def record(self, ahead: int, waited_s: float) -> RunRecord:
+        """Return the cell's record; `waited_s` is the time home spent waiting for workers."""
+        wall_s = time.monotonic() - self.start_s
+        return RunRecord(
+            wall_s=wall_s,
+            serial_s_estimate=max(wall_s - waited_s + self.saved_s, 0.0),
+            workers=self.workers,
+            statements=tuple(self.statements),
+            transfers=tuple(self.transfers),
+            ahead=ahead,
+            committed_ahead=self.committed,
+            squashed=self.squashed,
+            notes=tuple(self.notes),
+        )
+
+
+def _place(place: int) -> str:
+    return "home" if place == 0 else str(place)
+
+
+def why_home(step: Step) -> str:
+    """Return the analysis' reason for keeping a step home, or an empty string."""
+    return step.why if isinstance(step, HomeStep) else ""

@@ -1,0 +1,284 @@
+"""What home sent out or took in: which objects each bundle stands for, and whether they are unchanged.
+
+Objects of the namespace come in, bundles go out. The rule: a bundle is trusted only as long as
+nothing that home ran since could have changed it; after that it is compared, bit by bit, with
+what was sent.
+
+`epoch` counts the moments at which home ran something that could change anything reachable. A
+bundle is *verified* at an epoch; it is compared again if the epoch has moved on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from taskpar_kernel.ambient import providers as ambient
+from taskpar_kernel.errors import NotPortable
+from taskpar_kernel.model.effects import Effects, Touch
+from taskpar_kernel.model.ids import HOME, Key, Place
+from taskpar_kernel.model.messages import Packed
+from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value
+from taskpar_kernel.transport.segments import Segments
+
+if TYPE_CHECKING:
+    from taskpar_kernel.commit.apply import Opened
+
+_LIST_LIKE = (list, dict, set, deque, bytearray)
+_UNVERIFIED = -1
+
+
+@dataclass(slots=True, eq=False)
+class Bundle:
+    """Values that travel together. `objects` is empty until home has them (an attempt's outcome)."""
+
+    key: Key
+    objects: dict[str, Any] = field(default_factory=dict)
+    numbered: Numbered = field(default_factory=Numbered)
+    fingerprint: tuple[bytes, bytes] | None = None
+    verified: int = _UNVERIFIED
+    holders: set[Place] = field(default_factory=set)
+    packed: Packed | None = None
+    at_home: bool = True
+    """Whether home has its objects: False for the outcome of an attempt not yet committed."""
+    dropped: bool = False
+    """The attempt that should make it was given up, or its objects have moved on."""
+    spans: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def constant(self) -> bool:
+        """Whether nothing in it can change."""
+        return not self.numbered.objects
+
+
+class Ledger:
+    """The bundles of one cell run. Not thread-safe: the engine's lock guards it."""
+
+    def __init__(self, keys: count[int], segments: Segments):
+        self._keys = keys
+        self._segments = segments
+        self.bundles: dict[Key, Bundle] = {}
+        self._by_name: dict[str, Bundle] = {}
+        self.epoch = 0
+        self.home_is_busy = False
+        """Whether home is just running something that may change anything."""
+        self._ambient_epoch = _UNVERIFIED
+        self._ambient_mark: dict[str, object] = {}
+        self._ambient_key: Key | None = None
+        self._ambient_sent: dict[str, object] = {}
+
+    def next_key(self) -> Key:
+        """Return a key that no bundle of this pool had before."""
+        return Key(next(self._keys))
+
+    # Out -------------------------------------------------------------------------------------
+
+    def bundles_for(self, values: Mapping[str, Any]) -> dict[str, Bundle]:
+        """Return, for each name, the bundle that holds its value as home has it now.
+
+        Names whose values share objects share a bundle, so that a worker sees them shared too.
+
+        Raises:
+            NotPortable: one of the values cannot travel, or they share memory that would be split.
+        """
+        found: dict[str, Bundle] = {}
+        parcels: dict[str, Parcel] = {}
+        for name, value in values.items():
+            bundle = self._by_name.get(name)
+            if (
+                bundle is not None
+                and bundle.objects.get(name, self) is value
+                and self.unchanged(bundle)
+            ):
+                found[name] = bundle
+            else:
+                parcels[name] = self._pickle({name: value})
+        groups = _groups(
+            [({n}, set(p.numbered.index_of)) for n, p in parcels.items()]
+            + [({n}, set(b.numbered.index_of)) for n, b in found.items()]
+        )
+        for names in groups:
+            held = {found[n].key for n in names if n in found}
+            if names <= found.keys() and len(held) == 1:
+                continue
+            ordered = {n: v for n, v in values.items() if n in names}
+            parcel = parcels[next(iter(names))] if len(names) == 1 else self._pickle(ordered)
+            bundle = self._place(ordered, parcel)
+            found |= dict.fromkeys(names, bundle)
+        _refuse_split_memory({b.key: b for b in found.values()}.values())
+        return found
+
+    def _pickle(self, values: dict[str, Any]) -> Parcel:
+        return pickle_value((values, [], ()))
+
+    def _place(self, values: dict[str, Any], parcel: Parcel) -> Bundle:
+        bundle = Bundle(
+            self.next_key(),
+            dict(values),
+            parcel.numbered,
+            parcel.fingerprint(),
+            _UNVERIFIED if self.home_is_busy else self.epoch,
+            {HOME},
+            parcel.place(self._segments),
+            spans=parcel.spans,
+        )
+        self.bundles[bundle.key] = bundle
+        self._by_name |= dict.fromkeys(values, bundle)
+        return bundle
+
+    def ambient_key(self) -> tuple[Key, dict[str, object], Bundle | None]:
+        """Return the key and mark of home's ambient state, and a bundle if it must be sent first."""
+        mark = self.ambient_mark()
+        if self._ambient_key is not None and mark == self._ambient_sent:
+            return self._ambient_key, mark, self.bundles[self._ambient_key]
+        parcel = self._pickle(ambient.capture())
+        bundle = Bundle(self.next_key(), holders={HOME}, packed=parcel.place(self._segments))
+        self.bundles[bundle.key] = bundle
+        self._ambient_key, self._ambient_sent = bundle.key, mark
+        return bundle.key, mark, bundle
+
+    def ambient_mark(self) -> dict[str, object]:
+        """Return the fingerprint of the ambient state that workers are given."""
+        if self._ambient_epoch != self.epoch or self.home_is_busy:
+            self._ambient_mark = ambient.fingerprint(carried_only=True)
+            self._ambient_epoch = self.epoch
+        return self._ambient_mark
+
+    # Home moves on ---------------------------------------------------------------------------
+
+    def before_home(self, effects: Effects) -> None:
+        """Home is about to run something: fix what can only be fixed before."""
+        if effects.touch is Touch.ANY:
+            self.home_is_busy = True
+            for bundle in self.bundles.values():
+                self._fix(bundle)
+
+    def _fix(self, bundle: Bundle) -> None:
+        if bundle.fingerprint is None and bundle.at_home and bundle.objects and not bundle.dropped:
+            try:
+                bundle.fingerprint = self._pickle(bundle.objects).fingerprint()
+            except NotPortable:
+                bundle.dropped = True
+
+    def after_home(self, effects: Effects, namespace: Mapping[str, Any]) -> None:
+        """Home has run something with these effects."""
+        self.home_is_busy = False
+        if effects.touch is Touch.NOTHING:
+            return
+        if effects.touch is Touch.OBJECTS:
+            changed = [namespace.get(name) for name in effects.changes]
+            if all(type(obj) in _LIST_LIKE for obj in changed):
+                self._changed(map(id, changed))
+                return
+        self.epoch += 1
+
+    def _changed(self, ids: Iterable[int]) -> None:
+        for number in ids:
+            for bundle in self.bundles.values():
+                if number in bundle.numbered.index_of:
+                    bundle.verified = _UNVERIFIED
+
+    def unchanged(self, bundle: Bundle) -> bool:
+        """Whether the bundle's objects at home are still what was sent or taken in."""
+        if bundle.dropped or not bundle.at_home:
+            return False
+        if bundle.constant or bundle.verified == self.epoch:
+            return True
+        try:
+            same = bundle.fingerprint == self._pickle(bundle.objects).fingerprint()
+        except NotPortable:
+            same = False
+        if not same:
+            bundle.dropped = True
+        elif not self.home_is_busy:
+            bundle.verified = self.epoch
+        return same
+
+    # In --------------------------------------------------------------------------------------
+
+    def resolve(self, reference: Reference) -> object:
+        """Return home's object behind a reference.
+
+        Raises:
+            NotPortable: home does not have it.
+        """
+        bundle = self.bundles.get(reference[0])
+        if bundle is None or reference[1] not in bundle.numbered.objects:
+            raise NotPortable("it refers to an object that home does not have")
+        return bundle.numbered.objects[reference[1]]
+
+    def expect(self, key: Key, worker: Place) -> Bundle:
+        """Return a new bundle for the outcome of an attempt that was just sent out."""
+        bundle = Bundle(key, at_home=False, holders={worker})
+        self.bundles[key] = bundle
+        return bundle
+
+    def take_in(self, bundle: Bundle, opened: Opened) -> None:
+        """The outcome `bundle` was committed: home has its objects now."""
+        for key in opened.changed_keys():
+            old = self.bundles[Key(key)]
+            bundle.objects |= old.objects
+            old.dropped = True
+        self._changed(id(target) for _, target, _ in opened.states)
+        bundle.objects |= opened.names
+        bundle.numbered = opened.numbered
+        if opened.states:  # its objects carry the numbers of earlier bundles: always compare
+            self._fix_now(bundle)
+        bundle.at_home = True
+        bundle.verified = self.epoch
+        self._by_name |= dict.fromkeys(bundle.objects, bundle)
+
+    def _fix_now(self, bundle: Bundle) -> None:
+        try:
+            parcel = self._pickle(bundle.objects)
+        except NotPortable:
+            bundle.dropped = True
+            return
+        bundle.fingerprint = parcel.fingerprint()
+        extra = parcel.numbered
+        free = max(bundle.numbered.objects, default=0) + 1_000_000_000
+        for index, obj in extra.objects.items():  # known by id, never by these numbers
+            if id(obj) not in bundle.numbered.index_of:
+                bundle.numbered.objects[free + index] = obj
+                bundle.numbered.index_of[id(obj)] = free + index
+
+
+def _groups(items: list[tuple[set[str], set[int]]]) -> list[set[str]]:
+    """Merge the items whose second parts overlap; return the merged first parts."""
+    groups: list[tuple[set[str], set[int]]] = []
+    for names, ids in items:
+        merged_names, merged_ids = set(names), set(ids)
+        rest = []
+        for other_names, other_ids in groups:
+            if merged_ids & other_ids:
+                merged_names |= other_names
+                merged_ids |= other_ids
+            else:
+                rest.append((other_names, other_ids))
+        groups = [*rest, (merged_names, merged_ids)]
+    return [names for names, _ in groups]
+
+
+def _refuse_split_memory(bundles: Iterable[Bundle]) -> None:
+    seen: list[tuple[int, int, Bundle]] = []
+    for bundle in bundles:
+        for low, high in bundle.spans:
+            for start, end, other in seen:
+                if low < end and start < high and other is not bundle:
+                    if _copies_on_write(bundle) and _copies_on_write(other):
+                        continue
+                    raise NotPortable("it reads arrays that share memory")
+            seen.append((low, high, bundle))
+
+
+def _copies_on_write(bundle: Bundle) -> bool:
+    """Whether the bundle holds only pandas objects that never show their sharing (pandas 3)."""
+    import sys  # noqa: PLC0415 - rare
+
+    pandas = sys.modules.get("pandas")
+    if pandas is None or int(pandas.__version__.split(".", 1)[0]) < 3:
+        return False
+    return all(type(o).__module__.startswith("pandas.") for o in bundle.objects.values())

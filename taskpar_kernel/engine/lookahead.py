@@ -1,0 +1,484 @@
+"""Which statements run ahead, where, and from what: instances come in, scripts for workers go out.
+
+Theory of operation. `scan` walks the window of instances from home's position on, and keeps for each
+name where its value will come from at that point of the program:
+
+    known     home has it now (or the loop will bind it): it can be sent
+    outcome   an attempt that is out makes it: its worker sends it on
+    deferred  a trivial statement makes it: that goes out together with whoever needs it
+    pending   home, or a statement that is not out, makes it: whoever reads it has to wait
+
+A unit whose inputs are all of the first three kinds is sent out, as long as workers have room. The
+scan starts anew each time, because home moves and outcomes arrive; a window is short.
+
+The rule: whatever is assumed here is checked when home comes to the statement.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import marshal
+import sys
+import time
+import types
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from taskpar_kernel.engine.attempts import AttemptRecord
+from taskpar_kernel.engine.stream import Binding, Instance, Item, Opaque, Order, Stream
+from taskpar_kernel.errors import NotPortable
+from taskpar_kernel.model.effects import Effects
+from taskpar_kernel.model.ids import HOME, Place, Ticket, UnitId
+from taskpar_kernel.model.messages import (
+    VALUE_NAME,
+    Attempt,
+    Instruction,
+    Receive,
+    Script,
+    Send,
+    Value,
+)
+from taskpar_kernel.model.steps import TopLevel, Unit
+
+if TYPE_CHECKING:
+    from taskpar_kernel.engine.costs import Costs
+    from taskpar_kernel.engine.ledger import Bundle, Ledger
+    from taskpar_kernel.pool.link import WorkerPool
+    from taskpar_kernel.settings import Settings
+
+WINDOW = 256
+"""Instances looked at in one scan; a scan of this many takes about a millisecond."""
+WORTH_S = 0.004
+"""A statement known to be shorter than this stays home: going out and back costs a tenth of it."""
+_UNKNOWN_S = 0.1
+"""What a statement of unknown cost counts for when the least loaded worker is chosen."""
+_ROOM = 2
+"""Attempts a worker may have at a time while costs are unknown: one runs, one waits."""
+_ROOM_EAGER = 64
+_ROOM_S = 1.0
+"""Seconds of known work a worker may have waiting."""
+_BYTES_PER_S = 2e9
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outcome:
+    attempt: AttemptRecord
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Deferred:
+    instance: Instance
+    sources: dict[str, Any]
+
+
+_PENDING = object()
+
+
+class Blocked(Exception):  # noqa: N818 - it is an answer, not an error
+    """A unit cannot go out now; the text says why."""
+
+
+class Full(Exception):  # noqa: N818
+    """No worker has room."""
+
+
+@dataclass(slots=True)
+class Lookahead:
+    """Sends out what can run ahead of home. The engine's lock guards it; it never touches the namespace.
+
+    It decides neither what is committed nor what home runs.
+    """
+
+    tops: tuple[TopLevel, ...]
+    namespace: dict[str, Any]
+    ledger: Ledger
+    pool: WorkerPool
+    costs: Costs
+    settings: Settings
+    compile_unit: Callable[[ast.Module], Any]
+    next_ticket: Callable[[], Ticket]
+    attempts: dict[Ticket, AttemptRecord]
+    here: Order = ()
+    window: deque[Item] = field(default_factory=deque)
+    index: dict[Order, Instance] = field(default_factory=dict)
+    stream: Stream = field(init=False)
+    started: bool = False
+    _codes: dict[UnitId, bytes] = field(default_factory=dict)
+    _env: dict[str, Any] = field(default_factory=dict)
+    _loads: dict[Place, tuple[int, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.stream = Stream(self.tops, self._walk, lambda order: self.here[: len(order)] > order)
+
+    # Home moves --------------------------------------------------------------------------------
+
+    def move_to(self, order: Order) -> None:
+        """Home is at `order` now: what comes before it is retired."""
+        self.here = order
+        if not self.started:
+            return
+        while self.window and self.window[0].order < order:
+            self._retire(self.window.popleft())
+        while not self.window:
+            item = self.stream.pull()
+            if item is None:
+                return
+            if item.order >= order:
+                self._admit(item)
+
+    def _retire(self, item: Item) -> None:
+        if isinstance(item, Instance):
+            self.index.pop(item.order, None)
+            if item.attempt is not None and not item.attempt.over:
+                self.drop(item.attempt)
+
+    def _admit(self, item: Item) -> None:
+        self.window.append(item)
+        if isinstance(item, Instance):
+            self.index[item.order] = item
+
+    def find(self, order: Order) -> Instance | None:
+        """Return the instance at `order`, if the stream has come to it."""
+        return self.index.get(order)
+
+    def drop(self, attempt: AttemptRecord) -> None:
+        """Give up an attempt and every attempt that reads its outcome."""
+        queue, gone = [attempt], []
+        while queue:
+            lost = queue.pop()
+            if lost.dropped:
+                continue
+            lost.dropped = lost.outcome.dropped = True
+            gone.append(lost)
+            queue += [
+                a for a in self.attempts.values() if any(b is lost.outcome for _, b in a.reads)
+            ]
+        for lost in gone:
+            if lost.instance.attempt is lost and lost is not attempt:
+                lost.instance.attempt = None
+            if lost.finished is None and not lost.lost:
+                self.pool.abandon(lost.worker, (lost.ticket,))
+                if lost.started_s is not None:
+                    self.pool.interrupt(lost.worker)
+
+    # The scan ----------------------------------------------------------------------------------
+
+    def scan(self, *, bold: bool) -> int:
+        """Send out what is ready and has room; return how many attempts that were.
+
+        `bold`: statements of unknown cost go out too (home has been busy for a while).
+        """
+        ready = self.pool.ready
+        if not ready:
+            return 0
+        if not self.started:
+            self.started = True
+            self.move_to(self.here)
+        self._env = {}
+        self._loads = self._load(ready)
+        sent = 0
+        try:
+            for item in self._items():
+                if isinstance(item, Binding):
+                    self._env |= {n: _Known(v) for n, v in item.values.items()}
+                elif isinstance(item, Opaque):
+                    self._pend(item.effects)
+                else:
+                    sent += self._consider(item, bold=bold)
+        except Full:
+            pass
+        return sent
+
+    def _items(self) -> Iterator[Item]:
+        yield from tuple(self.window)
+        while len(self.window) < WINDOW:
+            item = self.stream.pull()
+            if item is None:
+                return
+            if item.order >= self.here:
+                self._admit(item)
+                yield item
+
+    def _load(self, ready: frozenset[Place]) -> dict[Place, tuple[int, float]]:
+        now_s = time.monotonic()
+        loads = {place: (0, 0.0) for place in sorted(ready)}
+        for attempt in self.attempts.values():
+            if not attempt.over and attempt.worker in loads:
+                number, seconds = loads[attempt.worker]
+                cost_s = self._cost(attempt.instance)
+                if attempt.started_s is not None:
+                    cost_s = max(0.0, cost_s - (now_s - attempt.started_s))
+                loads[attempt.worker] = (number + 1, seconds + cost_s)
+        return loads
+
+    def _cost(self, instance: Instance) -> float:
+        estimate = self.costs.estimate(instance.step)
+        return _UNKNOWN_S if estimate is None else estimate
+
+    def _consider(self, instance: Instance, *, bold: bool) -> int:
+        attempt = instance.attempt
+        if attempt is not None and not attempt.dropped:
+            self._bind_outcome(instance, attempt)
+            return 0
+        step = instance.step
+        if not isinstance(step, Unit) or instance.order <= self.here or attempt is not None:
+            self._pend(instance.effects)
+            return 0
+        try:
+            sources = self._sources(instance.effects)
+            if step.trivial and not self.settings.eager:
+                return self._defer(instance, sources)
+            if not self._worth(step, bold=bold):
+                self._pend(instance.effects)
+                return 0
+            attempt = self._send_out(instance, sources)
+        except Blocked as why:
+            instance.refused = str(why)
+            self._pend(instance.effects)
+            return 0
+        self._bind_outcome(instance, attempt)
+        return 1
+
+    def _worth(self, step: Unit, *, bold: bool) -> bool:
+        if self.settings.eager:
+            return True
+        cost_s = self.costs.estimate(step)
+        return bold if cost_s is None else cost_s >= WORTH_S
+
+    def _defer(self, instance: Instance, sources: dict[str, Any]) -> int:
+        deferred = _Deferred(instance, sources)
+        if instance.effects.changes or instance.effects.deletes:
+            self._pend(instance.effects)
+        for name in instance.effects.writes:
+            self._env[name] = deferred
+        return 0
+
+    # Where values come from --------------------------------------------------------------------
+
+    def _sources(self, effects: Effects) -> dict[str, Any]:
+        sources = {}
+        for name in sorted(effects.reads | effects.changes | effects.deletes):
+            source = self._env.get(name)
+            if source is None:
+                if name in self.namespace:
+                    source = _Known(self.namespace[name])
+                elif hasattr(builtins, name) or name in effects.writes:
+                    continue
+                else:
+                    raise Blocked(f"`{name}` does not exist yet")
+            if source is _PENDING:
+                raise Blocked(f"`{name}` is not known yet")
+            sources[name] = source
+        return sources
+
+    def _pend(self, effects: Effects) -> None:
+        for name in effects.writes | effects.deletes:
+            self._env[name] = _PENDING
+        for name in effects.changes:
+            self._pend_object(name)
+
+    def _pend_object(self, name: str) -> None:
+        """What `name` is bound to may change: so may every name that reaches the same object."""
+        source = self._env.get(name) or _Known(self.namespace.get(name, _PENDING))
+        self._env[name] = _PENDING
+        if isinstance(source, _Known) and source.value is not _PENDING:
+            self._pend_holders(source.value)
+
+    def _pend_holders(self, value: Any) -> None:
+        for other in self._interesting():
+            source = self._env.get(other)
+            if source is None and other in self.namespace:
+                source = _Known(self.namespace[other])
+            if isinstance(source, _Known) and _holds(source.value, value):
+                self._env[other] = _PENDING
+
+    def _interesting(self) -> frozenset[str]:
+        return frozenset[str]().union(*(top.effects.reads for top in self.tops))
+
+    def _bind_outcome(self, instance: Instance, attempt: AttemptRecord) -> None:
+        effects = instance.effects
+        for name in effects.changes:
+            source = self._env.get(name) or _Known(self.namespace.get(name, _PENDING))
+            if isinstance(source, _Known) and source.value is not _PENDING:
+                self._pend_holders(source.value)
+            self._env[name] = _Outcome(attempt)
+        for name in effects.writes:
+            self._env[name] = _Outcome(attempt)
+        for name in effects.deletes:
+            self._env[name] = _PENDING
+
+    # Sending out -------------------------------------------------------------------------------
+
+    def _send_out(
+        self, instance: Instance, sources: dict[str, Any], worker: Place | None = None
+    ) -> AttemptRecord:
+        assert isinstance(instance.step, Unit)
+        try:
+            values, modules = _split_modules(sources)
+            bundles = self.ledger.bundles_for(values)
+            ambient_key, ambient_mark, ambient = self.ledger.ambient_key()
+        except NotPortable as why:
+            raise Blocked(str(why)) from None
+        worker = worker or self._choose(instance, sources, bundles)
+        for name, source in sources.items():
+            if isinstance(source, _Deferred):
+                sources[name] = _Outcome(self._send_deferred(source, worker))
+            if isinstance(sources[name], _Outcome):
+                bundles[name] = sources[name].attempt.outcome
+        script: list[Instruction] = []
+        needed = {b.key: b for b in bundles.values()}
+        if ambient is not None:
+            needed[ambient.key] = ambient
+        for bundle in needed.values():
+            self._deliver(bundle, worker, script)
+        outcome = self.ledger.expect(self.ledger.next_key(), worker)
+        attempt = AttemptRecord(
+            self.next_ticket(),
+            instance,
+            worker,
+            outcome,
+            tuple(bundles.items()),
+            tuple((name, sys.modules[module]) for name, module in modules),
+            ambient_mark,
+        )
+        script.append(
+            Attempt(
+                attempt.ticket,
+                outcome.key,
+                self._code(instance.step),
+                f"line {instance.step.line}: {instance.step.text}",
+                tuple((name, bundle.key) for name, bundle in bundles.items()),
+                tuple(modules),
+                ambient_key,
+                tuple(sorted(instance.effects.changes)),
+            )
+        )
+        self.attempts[attempt.ticket] = attempt
+        instance.attempt = attempt
+        self.pool.post(worker, Script(tuple(script)))
+        number, seconds = self._loads.get(worker, (0, 0.0))
+        self._loads[worker] = (number + 1, seconds + self._cost(instance))
+        return attempt
+
+    def _send_deferred(self, deferred: _Deferred, worker: Place) -> AttemptRecord:
+        present = deferred.instance.attempt
+        if present is not None and not present.dropped:
+            return present
+        return self._send_out(deferred.instance, deferred.sources, worker)
+
+    def _deliver(self, bundle: Bundle, worker: Place, script: list[Instruction]) -> None:
+        """See to it that `bundle` is at `worker` before the attempt that follows in `script`."""
+        if worker in bundle.holders:
+            return
+        limit_s = self.settings.receive_limit_s
+        if HOME in bundle.holders and bundle.packed is not None:
+            name = ", ".join(bundle.objects)
+            value = Value(bundle.key, HOME, bundle.packed, name, time.monotonic())
+            self.pool.send_value(worker, value)
+            script.append(Receive(bundle.key, HOME, limit_s))
+        else:
+            source = min((p for p in bundle.holders if p in self.pool.ready), default=None)
+            if source is None:
+                raise Blocked("the worker that held its input is gone")
+            self.pool.post(source, Script((Send(bundle.key, (worker,)),)))
+            script.append(Receive(bundle.key, source, limit_s))
+        bundle.holders.add(worker)
+
+    def _choose(
+        self, instance: Instance, sources: dict[str, Any], bundles: dict[str, Bundle]
+    ) -> Place:
+        """Return the worker on which the instance would end first; ties go to the lowest number."""
+        made_by = {s.attempt.worker for s in sources.values() if isinstance(s, _Outcome)}
+        best: tuple[float, Place] | None = None
+        for place, (number, seconds) in self._loads.items():
+            if not self._has_room(number, seconds, instance) and place not in made_by:
+                continue
+            moved = sum(
+                b.packed.nbytes
+                for b in {b.key: b for b in bundles.values()}.values()
+                if b.packed is not None and place not in b.holders
+            )
+            start_s = seconds + moved / _BYTES_PER_S
+            if made_by - {place}:  # it waits for its input wherever it runs
+                start_s = max(start_s, *(self._loads.get(p, (0, 0.0))[1] for p in made_by))
+                start_s += 0.001
+            if best is None or start_s < best[0]:
+                best = (start_s, place)
+        if best is None:
+            raise Full
+        return best[1]
+
+    def _has_room(self, number: int, seconds: float, instance: Instance) -> bool:
+        if self.settings.eager:
+            return number < _ROOM_EAGER
+        if number < _ROOM:
+            return True
+        return self.costs.known(instance.step) is not None and seconds < _ROOM_S
+
+    def _code(self, unit: Unit) -> bytes:
+        code = self._codes.get(unit.id)
+        if code is None:
+            node = unit.node
+            if isinstance(node, ast.expr):
+                target = ast.Name(VALUE_NAME, ast.Store())
+                node = ast.copy_location(ast.Assign([target], node), node)
+                ast.copy_location(target, node)
+            code = marshal.dumps(self.compile_unit(ast.Module([node], [])))
+            self._codes[unit.id] = code
+        return code
+
+    # Walking iterables ---------------------------------------------------------------------------
+
+    def _walk(self, node: ast.expr) -> Iterator[Any] | None:
+        names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        known: dict[str, Any] = {}
+        for name in names:
+            source = self._env.get(name)
+            if isinstance(source, _Known):
+                known[name] = source.value
+            elif source is not None:
+                return None
+            elif name not in self.namespace and not hasattr(builtins, name):
+                return None
+        expression = ast.Expression(node)
+        try:
+            code = self.compile_unit(expression)  # type: ignore[arg-type]
+            return iter(eval(code, self.namespace, known))  # noqa: S307 - harmless by analysis
+        except Exception:  # noqa: BLE001 - home will raise it at its turn
+            return iter(())
+
+
+def _split_modules(sources: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Return the known values that travel as bundles, and (name, module name) for modules."""
+    values: dict[str, Any] = {}
+    modules: list[tuple[str, str]] = []
+    for name, source in sources.items():
+        if not isinstance(source, _Known):
+            continue
+        value = source.value
+        if isinstance(value, types.ModuleType):
+            if sys.modules.get(value.__name__) is not value or value.__name__ == "__main__":
+                raise NotPortable(f"the module `{name}` cannot be imported by name")
+            modules.append((name, value.__name__))
+        else:
+            values[name] = value
+    return values, modules
+
+
+def _holds(container: Any, value: Any) -> bool:
+    """Whether `container` is `value` or, one level deep, holds it (a prediction only)."""
+    if container is value:
+        return True
+    if type(container) in (list, tuple) and len(container) <= 1000:
+        return any(v is value for v in container)
+    if type(container) is dict and len(container) <= 1000:
+        return any(v is value for v in container.values())
+    return False

@@ -1,0 +1,365 @@
+"""One notebook session: the pool, what was learned, and the cell that is running.
+
+Cells come in as lists of statements, `RunRecord`s go out. The rule: whatever goes wrong with the pool,
+the cell runs serially at home, and one line says so.
+"""
+
+from __future__ import annotations
+
+import ast
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from taskpar_kernel.analysis.decompose import decompose
+from taskpar_kernel.engine.attempts import AttemptRecord
+from taskpar_kernel.engine.cell import CellRun, flat
+from taskpar_kernel.engine.costs import Costs
+from taskpar_kernel.engine.history import History
+from taskpar_kernel.engine.ledger import Ledger
+from taskpar_kernel.engine.lookahead import Lookahead
+from taskpar_kernel.engine.relay import Relay
+from taskpar_kernel.errors import PoolError, TaskParError
+from taskpar_kernel.model.ids import HOME, Key, Ticket
+from taskpar_kernel.model.messages import (
+    Event,
+    Finished,
+    Forget,
+    Lost,
+    Output,
+    Preload,
+    Received,
+    Ready,
+    Script,
+    Started,
+)
+from taskpar_kernel.model.run import RunRecord
+from taskpar_kernel.model.steps import LoopStep, TopLevel, Unit
+from taskpar_kernel.pool.link import WorkerPool
+from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
+
+if TYPE_CHECKING:
+    from taskpar_kernel.settings import Settings
+
+BUSY_S = 0.003
+"""Once home has been busy with one statement for this long, statements of unknown cost go out."""
+_AGAIN_S = 0.02
+
+_last: list[RunRecord] = []
+
+
+def last_run() -> RunRecord:
+    """Return the record of the last cell that ran under the parallel engine in this process.
+
+    Raises:
+        TaskParError: no cell has run yet.
+    """
+    if not _last:
+        raise TaskParError("no cell has run under taskpar yet")
+    return _last[-1]
+
+
+class Session:
+    """Ties a notebook's namespace to a pool of workers. One per shell.
+
+    It owns the pool and the look-ahead thread; it does not walk the cell (`CellRun` does).
+    """
+
+    def __init__(self, shell: Any, settings: Settings):
+        self.settings = settings
+        self.lock = threading.RLock()
+        self.wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.costs = Costs()
+        self.relay = Relay(shell)
+        self.pool: WorkerPool | None = None
+        self.segments: Segments = NO_SEGMENTS
+        self._shell = shell
+        self._keys = count(1)
+        self._tickets = count(1)
+        self._cell: CellRun | None = None
+        self._attempts: dict[Ticket, AttemptRecord] = {}
+        self._busy = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._warned = False
+        self._loaded: dict[str, None] = {}
+        self._compile: Callable[[ast.AST], Any] = _plain_compile
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """The user's namespace."""
+        namespace: dict[str, Any] = self._shell.user_ns
+        return namespace
+
+    # Life ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to start the workers; returns at once."""
+        if self.pool is not None:
+            return
+        try:
+            pool = WorkerPool(self.settings.workers, self.settings, self._on_event)
+            pool.start()
+        except (OSError, TaskParError) as error:
+            self._no_pool(str(error))
+            return
+        self.segments = Segments(pool.segments, "home") if pool.segments else NO_SEGMENTS
+        self.pool = pool
+
+    def close(self) -> None:
+        """Stop the workers; the session runs cells serially from here on."""
+        pool, self.pool = self.pool, None
+        if pool is not None:
+            pool.close()
+
+    def resize(self, settings: Settings) -> None:
+        """Replace the pool by one of another size; it comes up in the background."""
+        self.close()
+        self.settings = settings
+        self._warned = False
+        self.start()
+
+    def wait_ready(self) -> None:
+        """Wait until the workers are up (eager mode only)."""
+        if self.pool is None:
+            return
+        try:
+            self.pool.wait_ready(self.settings.start_limit_s)
+        except PoolError as error:
+            self._no_pool(str(error))
+
+    def _no_pool(self, why: str) -> None:
+        if not self._warned:
+            self._warned = True
+            self.say(f"taskpar: the workers could not be started ({why}); cells run serially at home")
+
+    def say(self, line: str) -> None:
+        """Tell the user one line, on stderr."""
+        if self._cell is not None:
+            self._cell.history.notes.append(line)
+        sys.stderr.write(line + "\n")
+
+    # Cells -----------------------------------------------------------------------------------
+
+    def prepare(
+        self,
+        nodes: Sequence[ast.stmt],
+        interactive: frozenset[int],
+        compile_unit: Callable[[ast.AST], Any],
+    ) -> CellRun | None:
+        """Return the run of a cell, or None if it has nothing to gain and is to run as it is."""
+        if self._cell is not None or threading.current_thread() is not threading.main_thread():
+            return None
+        if self.pool is None or not self._may_gain(nodes):
+            return None
+        if self.pool.failure and not self.pool.ready:
+            self._no_pool(self.pool.failure)
+            return None
+        tops = decompose(nodes, self.namespace, interactive=interactive, eager=self.settings.eager)
+        if not self._gains(tops):
+            return None
+        self._compile = compile_unit
+        return CellRun(self, tops)
+
+    def _may_gain(self, nodes: Sequence[ast.stmt]) -> bool:
+        if sys.gettrace() is not None or any(map(_awaits, nodes)):
+            return False
+        return self.settings.eager or any(map(_calls, nodes))
+
+    def _gains(self, tops: tuple[TopLevel, ...]) -> bool:
+        """Whether at least two steps may be dear, and one of them may travel."""
+        if self.settings.eager:
+            return any(isinstance(s, Unit) for top in tops for s in flat(top.steps))
+        units = dear = 0
+        for top in tops:
+            for step in top.steps:
+                if isinstance(step, LoopStep):
+                    return True
+                if isinstance(step, Unit):
+                    cost_s = self.costs.estimate(step)
+                    if not step.trivial and (cost_s is None or cost_s > BUSY_S):
+                        units += 1
+                elif self.costs.estimate(step) != 0.0:
+                    dear += 1
+        return units >= 1 and units + dear >= 2
+
+    @contextmanager
+    def running(self, cell: CellRun) -> Iterator[None]:
+        """Let the look-ahead thread watch `cell` while the block runs, and clean up after it."""
+        self._cell = cell
+        self._watch()
+        try:
+            yield
+        finally:
+            cell.finish()
+            self._cell = None
+            self._busy.clear()
+            self._forget(cell)
+            record = cell.history.record(len(cell.look.attempts), cell.waited_s)
+            _last[:] = [record]
+
+    def ran_natively(self, nodes: Sequence[ast.stmt], wall_s: float) -> None:
+        """A cell ran as it is: nothing went out."""
+        _last[:] = [serial_record(nodes, wall_s, self.settings.workers)]
+
+    def new_lookahead(self, tops: tuple[TopLevel, ...]) -> Lookahead:
+        """Return a fresh look-ahead over these statements."""
+        assert self.pool is not None
+        self._attempts = {}
+        return Lookahead(
+            tops,
+            self.namespace,
+            Ledger(self._keys, self.segments),
+            self.pool,
+            self.costs,
+            self.settings,
+            self._compile,
+            lambda: Ticket(next(self._tickets)),
+            self._attempts,
+        )
+
+    def new_history(self) -> History:
+        """Return an empty history of a cell that starts now."""
+        return History(self.settings.workers)
+
+    def _forget(self, cell: CellRun) -> None:
+        """Let go of the cell's bundles, here and on the workers."""
+        pool = self.pool
+        bundles = tuple(cell.look.ledger.bundles.values())
+        for bundle in bundles:
+            if bundle.packed is not None:
+                Segments.release(bundle.packed.buffers)
+        if pool is None:
+            return
+        for worker in pool.ready:
+            keys = tuple(Key(b.key) for b in bundles if worker in b.holders)
+            if keys:
+                pool.post(worker, Script((Forget(keys),)))
+
+    def ran_at_home(self, node: ast.stmt) -> None:
+        """Home ran a statement: what it imported, workers will need too."""
+        if isinstance(node, ast.Import | ast.ImportFrom) and self.pool is not None:
+            modules = tuple(m for m in _imported(node) if m not in self._loaded and _portable(m))
+            if modules:
+                self._loaded |= dict.fromkeys(modules)
+                for worker in self.pool.ready:
+                    self.pool.post(worker, Script((Preload(modules),)))
+
+    # Events (on the I/O thread) -----------------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Ready):
+            if self._loaded and self.pool is not None:
+                self.pool.post(event.worker, Script((Preload(tuple(self._loaded)),)))
+        elif isinstance(event, Received):
+            cell = self._cell
+            if cell is not None:
+                cell.history.moved(event)
+            return
+        elif isinstance(event, Lost):
+            self._lost(event)
+        elif isinstance(event, Started | Finished | Output):
+            self._progress(event)
+        self.wake.put(None)
+
+    def _progress(self, event: Started | Finished | Output) -> None:
+        attempt = self._attempts.get(event.ticket)
+        if attempt is None:
+            return
+        if isinstance(event, Started):
+            attempt.started_s = event.at_s
+        elif isinstance(event, Finished):
+            attempt.finished = event
+            self._busy.set()
+        else:
+            attempt.outputs.append(event)
+
+    def _lost(self, event: Lost) -> None:
+        for attempt in tuple(self._attempts.values()):
+            if attempt.worker == event.worker and not attempt.over:
+                attempt.lost = f"ended ({event.why})"
+        cell = self._cell
+        if cell is not None:
+            for bundle in tuple(cell.look.ledger.bundles.values()):
+                bundle.holders.discard(event.worker)
+
+    # The look-ahead thread ------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._look, name="taskpar look-ahead", daemon=True)
+            self._thread.start()
+        self._busy.set()
+
+    def _look(self) -> None:
+        """Wake up when home is stuck in one statement, and send out what is ready."""
+        while True:
+            self._busy.wait()
+            self._busy.clear()
+            while (cell := self._cell) is not None:
+                busy_s = time.monotonic() - cell.since_s
+                if busy_s < BUSY_S or cell.waiting:
+                    time.sleep(BUSY_S)
+                    continue
+                try:
+                    sent = cell.peek(bold=True)
+                except Exception as error:  # noqa: BLE001 - the loop's edge: home goes on alone
+                    cell.history.notes.append(f"taskpar: looking ahead failed: {error!r}")
+                    break
+                if not sent:
+                    self._busy.wait(_AGAIN_S)
+                    self._busy.clear()
+
+
+def serial_record(nodes: Sequence[ast.stmt], wall_s: float, workers: int) -> RunRecord:
+    """Return the record of a cell that ran as it is."""
+    from taskpar_kernel.model.run import StatementRecord  # noqa: PLC0415
+
+    reason = "nothing in this cell could run beside something else and gain"
+    statements = tuple(
+        StatementRecord(n.lineno, ast.unparse(n).split("\n", 1)[0][:120], "home", "home", 0.0, 0.0, reason)
+        for n in nodes
+    )
+    return RunRecord(wall_s, wall_s, workers, statements)
+
+
+def _plain_compile(node: ast.AST) -> Any:
+    return compile(node, "<cell>", "exec")  # type: ignore[call-overload]
+
+
+def _awaits(node: ast.stmt) -> bool:
+    kinds = ast.Await | ast.AsyncFor | ast.AsyncWith | ast.Yield | ast.YieldFrom | ast.Return
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return False
+    return any(isinstance(n, kinds) for n in ast.walk(node))
+
+
+def _calls(node: ast.stmt) -> bool:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return False
+    return any(isinstance(n, ast.Call) for n in ast.walk(node))
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    if isinstance(node, ast.ImportFrom):
+        return [node.module] if node.module and not node.level else []
+    return [alias.name for alias in node.names]
+
+
+_DRAWING = frozenset({"matplotlib", "seaborn", "plotly", "bokeh", "altair", "IPython", "ipywidgets"})
+
+
+def _portable(module: str) -> bool:
+    """Whether a worker may import the module early: a library that is installed, not a user's file."""
+    if module.partition(".")[0] in _DRAWING:
+        return False
+    loaded = sys.modules.get(module)
+    file = getattr(loaded, "__file__", None)
+    return loaded is not None and (file is None or "site-packages" in file or "lib/python" in file)
+
+
+__all__ = ["HOME", "Session", "last_run"]

@@ -1,0 +1,134 @@
+"""Steps come in, statement instances in program order go out, as far ahead as control flow is known.
+
+A loop whose iterable can be walked ahead yields, for each iteration, a `Binding` of its targets and
+the instances of its body. The rule: walking ahead consumes nothing that home will walk (it
+evaluates the iterable expression anew), and what it finds is a prediction that home checks.
+
+Program order is a tuple: numbers of steps and iterations alternate, outermost first.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from taskpar_kernel.model.effects import Effects
+from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
+
+if TYPE_CHECKING:
+    from taskpar_kernel.engine.attempts import AttemptRecord
+
+Order = tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """One run-to-be of a unit or a home step."""
+
+    step: Unit | HomeStep
+    order: Order
+    attempt: AttemptRecord | None = None
+    refused: str = ""
+    """Why it could not be sent out when that was tried."""
+
+    @property
+    def effects(self) -> Effects:
+        """The predicted effects of its step."""
+        return self.step.effects
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binding:
+    """The loop targets of one iteration, with the values they will have."""
+
+    order: Order
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opaque:
+    """A loop that could not be walked ahead (yet): what it may do is its effects."""
+
+    order: Order
+    effects: Effects
+
+
+Item = Instance | Binding | Opaque
+Walk = Callable[[ast.expr], Iterator[Any] | None]
+
+
+@dataclass(slots=True)
+class Stream:
+    """Instances of a cell's steps in program order, made on demand.
+
+    `walk` evaluates an iterable expression ahead of home and returns an iterator over it, or None if
+    its input is not known yet; `passed` tells whether home has left a place in program order behind.
+    """
+
+    tops: Sequence[TopLevel]
+    walk: Walk
+    passed: Callable[[Order], bool]
+    _items: Iterator[Item | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._items = self._tops()
+
+    def pull(self) -> Item | None:
+        """Return the next item, or None when there is none now (blocked, or at the end)."""
+        return next(self._items, None)
+
+    def _tops(self) -> Iterator[Item | None]:
+        for top in self.tops:
+            yield from self._steps(top.steps, ())
+
+    def _steps(self, steps: Sequence[Step], prefix: Order) -> Iterator[Item | None]:
+        for step in steps:
+            if isinstance(step, LoopStep):
+                yield from self._loop(step, (*prefix, step.id))
+            else:
+                yield Instance(step, (*prefix, step.id))
+
+    def _loop(self, loop: LoopStep, prefix: Order) -> Iterator[Item | None]:
+        items = self.walk(loop.node.iter)
+        while items is None:
+            if self.passed(prefix):
+                return
+            yield None
+            items = self.walk(loop.node.iter)
+        index = 0
+        unpack = _unpacker(loop.node.target)
+        while not self.passed(prefix):
+            try:
+                values = unpack(next(items))
+            except StopIteration:
+                return
+            except Exception:  # noqa: BLE001 - home will meet it, and raise it, at its turn
+                yield Opaque((*prefix, index), loop.effects)
+                return
+            yield Binding((*prefix, index), values)
+            yield from self._steps(loop.body, (*prefix, index))
+            index += 1
+
+
+def _unpacker(target: ast.expr) -> Callable[[Any], dict[str, Any]]:
+    """Return a function that binds one item to the loop's targets, as the loop would."""
+    if isinstance(target, ast.Name):
+        name = target.id
+        return lambda item: {name: item}
+    source = ast.Module([ast.Assign([target], ast.Name("item", ast.Load()))], [])
+    code = compile(ast.fix_missing_locations(source), "<loop target>", "exec")
+    plain = (tuple, list, str, bytes, dict)
+
+    def unpack(item: Any) -> dict[str, Any]:
+        if type(item) not in plain:
+            raise TypeError("unpacking it might have effects")
+        values: dict[str, Any] = {"item": item, "__builtins__": {}}
+        exec(code, values)  # noqa: S102 - an assignment to plain names
+        del values["__builtins__"]
+        if not any(isinstance(n, ast.Name) and n.id == "item" for n in ast.walk(target)):
+            del values["item"]
+        return values
+
+    return unpack

@@ -1,0 +1,114 @@
+"""A statement and its steps come in, the same statement with hooks for its units goes out.
+
+The rule: control flow stays native. A unit is replaced *in place* by a test that takes the outcome
+of the worker that ran it, or else evaluates the original right there:
+
+    rows.append(f(x))   →   rows.append(H.value(3) if H.has(3) else f(x))
+    model.fit(X, y)     →   if H.has(4): pass
+                            else: model.fit(X, y)
+
+so evaluation order, `break`, exceptions and frames are those of the original. A loop gets an
+iterable that tells the engine where home is, and that can end early to hand the rest of the same
+iterator to an untouched copy of the loop, so that a million cheap steps cost nothing extra:
+
+    for x in xs: B      →   for x in H.loop(5, xs): B'
+    else: E                 else:
+                                for x in H.rest(5): B
+                                else: E
+
+Every new node has the position of the one it stands for.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, Unit
+
+HOOKS = "__taskpar__"
+"""Name in `builtins` under which the running cell finds its hooks."""
+
+
+def rewrite(node: ast.stmt, steps: Iterable[Step]) -> ast.stmt:
+    """Return `node` with hooks at the units and loops of `steps`; `node` itself is not changed."""
+    rewriter = _Rewriter()
+    rewriter.learn(steps)
+    if not rewriter.units and not rewriter.loops:
+        return node
+    new = rewriter.one(node)
+    assert isinstance(new, ast.stmt)
+    return new
+
+
+class _Rewriter:
+    def __init__(self) -> None:
+        self.units: dict[int, Unit] = {}
+        self.loops: dict[int, LoopStep] = {}
+
+    def learn(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            if isinstance(step, Unit):
+                self.units[id(step.node)] = step
+            elif isinstance(step, LoopStep):
+                self.loops[id(step.node)] = step
+                self.learn(step.body)
+            else:
+                assert isinstance(step, HomeStep)
+
+    def one(self, node: ast.AST) -> ast.AST:
+        unit = self.units.get(id(node))
+        if unit is not None:
+            return _at(node, _hooked_unit(unit, node))
+        loop = self.loops.get(id(node))
+        if loop is not None:
+            return self.hooked_loop(loop)
+        new = copy.copy(node)
+        for name, value in ast.iter_fields(node):
+            setattr(new, name, self.field(value))
+        return new
+
+    def field(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.one(v) if isinstance(v, ast.AST) else v for v in value]
+        if isinstance(value, ast.AST):
+            return self.one(value)
+        return value
+
+    def hooked_loop(self, loop: LoopStep) -> ast.For:
+        node = loop.node
+        rest = ast.For(
+            target=copy.deepcopy(node.target),
+            iter=_hook("rest", loop.id),
+            body=copy.deepcopy(node.body),
+            orelse=copy.deepcopy(node.orelse),
+        )
+        new = ast.For(
+            target=node.target,
+            iter=_hook("loop", loop.id, node.iter),
+            body=[self.one(s) for s in node.body],
+            orelse=[_at(node, rest)],
+        )
+        return _at(node, new)
+
+
+def _hooked_unit(unit: Unit, node: ast.AST) -> ast.AST:
+    if isinstance(node, ast.expr):
+        return ast.IfExp(test=_hook("has", unit.id), body=_hook("value", unit.id), orelse=node)
+    return ast.If(test=_hook("has", unit.id), body=[ast.Pass()], orelse=[node])
+
+
+def _hook(name: str, number: int, *arguments: ast.expr) -> ast.Call:
+    hooks = ast.Attribute(ast.Name(HOOKS, ast.Load()), name, ast.Load())
+    return ast.Call(hooks, [ast.Constant(int(number)), *arguments], [])
+
+
+def _at(place: ast.AST, new: Any) -> Any:
+    """Give `new`, and every part of it that has none, the position of `place`."""
+    ast.copy_location(new, place)
+    for child in ast.walk(new):
+        if "lineno" in child._attributes and not hasattr(child, "lineno"):
+            ast.copy_location(child, place)
+    return new

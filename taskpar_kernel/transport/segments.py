@@ -1,0 +1,138 @@
+"""Large buffers go into shared-memory files once, and every consumer maps them privately.
+
+Buffers come in, `Segment` descriptions go out, and back. The rule: a consumer's map is
+copy-on-write, so an array arrives writable and nobody sees another's writes.
+
+A segment file has one writer and is written once, before its description is sent. It is unlinked
+when home says that nobody will ask for it any more; maps that exist stay valid, because the
+system frees the memory with the last map.
+"""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from taskpar_kernel.model.messages import Segment
+
+SMALLEST_BYTES = 256 * 1024
+"""Below this, a frame inside the message is faster than a file, a map and their faults."""
+
+_ALIGN = 64
+_PAGE = mmap.PAGESIZE
+_FILE_PAGE, _PRESENT, _SWAPPED = 1 << 61, 1 << 63, 1 << 62
+
+
+class Segments:
+    """The shared segments that this process writes and maps; `folder` None: everything in-message."""
+
+    def __init__(self, folder: str | None, owner: str = ""):
+        self._folder = folder
+        self._owner = owner
+        self._numbers = itertools.count(1)
+
+    def put(self, buffers: Iterable[memoryview]) -> tuple[bytes | Segment, ...]:
+        """Copy `buffers` out: small ones to bytes, large ones side by side into one new file."""
+        views = list(buffers)
+        large = [i for i, view in enumerate(views) if view.nbytes >= SMALLEST_BYTES]
+        placed = self._write([views[i] for i in large]) if large and self._folder else None
+        if placed is None:
+            return tuple(bytes(view) for view in views)
+        where = dict(zip(large, placed, strict=True))
+        return tuple(where.get(i) or bytes(view) for i, view in enumerate(views))
+
+    def _write(self, views: list[memoryview]) -> list[Segment] | None:
+        offsets, end = [], 0
+        for view in views:
+            start = -(-end // _ALIGN) * _ALIGN
+            offsets.append(start)
+            end = start + view.nbytes
+        path = f"{self._folder}/{self._owner}-{next(self._numbers)}"
+        try:
+            fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return None
+        try:
+            os.posix_fallocate(fd, 0, end)
+            for view, start in zip(views, offsets, strict=True):
+                _write_all(fd, view, start)
+        except OSError:  # no room in shared memory: the frames travel inside the message
+            Path(path).unlink(missing_ok=True)
+            return None
+        finally:
+            os.close(fd)
+        return [Segment(path, o, v.nbytes) for o, v in zip(offsets, views, strict=True)]
+
+    def take(self, buffers: Iterable[bytes | Segment]) -> tuple[list[Any], list[mmap.mmap]]:
+        """Return writable private buffers, and the maps that carry the large ones."""
+        maps: dict[str, mmap.mmap] = {}
+        taken: list[Any] = []
+        for buffer in buffers:
+            if not isinstance(buffer, Segment):
+                taken.append(bytearray(buffer))
+                continue
+            if buffer.path not in maps:
+                maps[buffer.path] = _map(buffer.path)
+            view = memoryview(maps[buffer.path])
+            taken.append(view[buffer.offset : buffer.offset + buffer.nbytes])
+        return taken, list(maps.values())
+
+    @staticmethod
+    def release(buffers: Iterable[bytes | Segment]) -> None:
+        """Unlink the files behind `buffers`; existing maps stay valid."""
+        for path in {b.path for b in buffers if isinstance(b, Segment)}:
+            Path(path).unlink(missing_ok=True)
+
+
+NO_SEGMENTS = Segments(None)
+
+
+def _write_all(fd: int, view: memoryview, offset: int) -> None:
+    flat = view.cast("B")
+    done = 0
+    while done < flat.nbytes:
+        done += os.pwrite(fd, flat[done : done + (1 << 30)], offset + done)
+
+
+def _map(path: str) -> mmap.mmap:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return mmap.mmap(fd, 0, access=mmap.ACCESS_COPY)
+    finally:
+        os.close(fd)
+
+
+def write_mark(private: mmap.mmap) -> object:
+    """Return a value that stays the same as long as nothing wrote to this private map.
+
+    From the operating system where it tells (a page that was copied is no file page any more,
+    Documentation/admin-guide/mm/pagemap.rst), else from a hash of the contents.
+    """
+    try:
+        return _copied_pages(private)
+    except OSError:
+        return xxhash.xxh3_128_digest(private)
+
+
+def _copied_pages(private: mmap.mmap) -> tuple[int, ...]:
+    import ctypes  # noqa: PLC0415 - only consumers of segments need it
+
+    address = ctypes.addressof(ctypes.c_char.from_buffer(private))
+    pages = -(-len(private) // _PAGE)
+    with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:  # noqa: PTH123 - hot
+        pagemap.seek(address // _PAGE * 8)
+        raw = pagemap.read(pages * 8)
+    if len(raw) != pages * 8:
+        raise OSError("pagemap is incomplete")
+    return tuple(
+        i
+        for i, entry in enumerate(struct.unpack(f"<{pages}Q", raw))
+        if (entry & _PRESENT and not entry & _FILE_PAGE) or entry & _SWAPPED
+    )

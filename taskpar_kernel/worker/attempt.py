@@ -1,0 +1,336 @@
+"""Carry out one `Attempt`: compiled code and the bundles it reads come in, its outcome goes out.
+
+The rules: the code sees exactly the names it reads, so a name the analysis missed is an error here
+and never a stale value; what it did is *found*, by comparing marks before and after, not guessed;
+and whatever would not arrive at home exactly as it is makes the attempt fail, so that home runs the
+statement itself.
+"""
+
+from __future__ import annotations
+
+import builtins
+import marshal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from taskpar_kernel.ambient import providers as ambient
+from taskpar_kernel.errors import NotPortable
+from taskpar_kernel.model.ids import HOME, Key
+from taskpar_kernel.model.messages import Attempt, Finished
+from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value
+from taskpar_kernel.transport.states import is_mutable, shallow_state
+from taskpar_kernel.worker.bundles import Bundles, Live, overlaps, references
+from taskpar_kernel.worker.gate import Gate, GateReached
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from taskpar_kernel.transport.segments import Segments
+    from taskpar_kernel.worker.store import Store
+
+_MODULE_NAMES = frozenset({"__name__", "__builtin__", "__builtins__", "__doc__", "__package__"})
+
+
+class Attempts:
+    """Runs attempts one after the other and keeps what they made for those that follow.
+
+    It does not know sockets or scripts, and it does not decide what is run.
+    """
+
+    def __init__(self, store: Store, segments: Segments):
+        self._store = store
+        self._segments = segments
+        self.bundles = Bundles(store, segments)
+        self._gate = Gate()
+        self._ambient: Key | None = None
+
+    def carry_out(self, instruction: Attempt) -> Finished:
+        """Run one attempt; `worker` and `outputs` of the result are filled in by the caller."""
+        start_s = end_s = time.monotonic()
+        why, error = "", None
+        parcel = None
+        try:
+            reads = self._reads(instruction)
+            self._restore_ambient(instruction.ambient)
+            namespace = self._namespace(reads)
+            before = ambient.fingerprint()
+            threads = threading.active_count()
+            involved = self.bundles.involved({key for _, key in instruction.reads})
+            start_s = time.monotonic()
+            try:
+                self._execute(instruction, namespace)
+            except BaseException as raised:
+                error = raised
+                self._discard_changed(involved)
+                raise
+            finally:
+                end_s = time.monotonic()
+                self._check_process(before, threads)
+            parcel = self._outcome(instruction, namespace, reads, involved)
+        except KeyboardInterrupt:
+            why = "interrupted"
+        except NotPortable as refused:
+            why = str(refused)
+        except GateReached as reached:
+            why = f"it reached the gate: {reached}"
+        except BaseException as raised:  # noqa: BLE001 - the edge at which user code runs
+            error = raised
+            why = f"it raised {type(raised).__name__}: {raised}"
+        packed = None
+        if not why and parcel is not None:
+            packed = parcel.place(self._segments)
+            self._store.put(instruction.outcome, packed)
+        return Finished(
+            instruction.ticket,
+            HOME,
+            ok=packed is not None,
+            start_s=start_s,
+            end_s=end_s,
+            why=why,
+            ename=type(error).__name__ if error else "",
+            evalue=_text_of(error),
+            traceback="".join(traceback.format_exception(error)) if error and not packed else "",
+            packed=packed,
+            files_read=tuple((path, *state) for path, state in self._gate.files.items()),
+        )
+
+    def forget(self, keys: tuple[Key, ...]) -> None:
+        """Drop what is known of these bundles."""
+        self.bundles.forget(keys)
+
+    def preload(self, modules: tuple[str, ...]) -> None:
+        """Import modules that later attempts will need; what cannot be imported is left alone."""
+        for module in modules:
+            with suppress(Exception):
+                import_module(module)
+        self._ambient = None  # imports add warnings filters and options of their own
+
+    # Before ----------------------------------------------------------------------------------
+
+    def _reads(self, instruction: Attempt) -> dict[str, Any]:
+        reads: dict[str, Any] = {}
+        for name, key in instruction.reads:
+            names = self.bundles.live(key).names
+            if name not in names:
+                raise NotPortable(f"{name!r} is not in the bundle that should hold it")
+            reads[name] = names[name]
+        for name, module in instruction.modules:
+            reads[name] = import_module(module)
+        return reads
+
+    def _restore_ambient(self, key: Key | None) -> None:
+        if key is None or key == self._ambient:
+            return
+        ambient.restore(self.bundles.live(key).names)
+        self._ambient = key
+
+    @staticmethod
+    def _namespace(reads: dict[str, Any]) -> dict[str, Any]:
+        """Make `__main__` hold exactly `reads`, and return its dict."""
+        namespace = vars(sys.modules["__main__"])
+        for name in namespace.keys() - _MODULE_NAMES:
+            del namespace[name]
+        namespace["__builtins__"] = builtins
+        namespace.update(reads)
+        return namespace
+
+    # During ----------------------------------------------------------------------------------
+
+    def _execute(self, instruction: Attempt, namespace: dict[str, Any]) -> None:
+        code = marshal.loads(instruction.code)  # noqa: S302 - compiled by home
+        self._gate.close()
+        try:
+            with _warnings_refused():
+                exec(code, namespace)  # noqa: S102 - this is what a worker is for
+        finally:
+            self._gate.open()
+        if self._gate.reached:
+            raise GateReached(self._gate.reached)
+
+    def _check_process(self, before: dict[str, object], threads: int) -> None:
+        changed = ambient.differences(before, ambient.fingerprint())
+        if changed:
+            self._ambient = None
+            raise NotPortable(f"it changed {', '.join(changed)}")
+        if threading.active_count() > threads:
+            raise NotPortable("it left a thread running")
+
+    # After -----------------------------------------------------------------------------------
+
+    def _discard_changed(self, involved: dict[Key, Live]) -> None:
+        """Drop the live bundles that a failed attempt changed; they can be unpacked again."""
+        for key, live in involved.items():
+            if not live.constant and _mark_or_none(live) != live.mark:
+                self._lose(key, live)
+
+    def _lose(self, key: Key, live: Live) -> None:
+        why = "an attempt that failed had changed it" if live.held else ""
+        self.bundles.drop_live([key], why)
+
+    def _outcome(
+        self,
+        instruction: Attempt,
+        namespace: dict[str, Any],
+        reads: dict[str, Any],
+        involved: dict[Key, Live],
+    ) -> Parcel:
+        """Pickle what the attempt made and changed, and keep it as a live bundle.
+
+        Raises:
+            NotPortable: some of it would not arrive at home as it is.
+        """
+        modules = {name for name, _ in instruction.modules}
+        written = {
+            name: value
+            for name, value in namespace.items()
+            if name not in _MODULE_NAMES and (name not in reads or reads[name] is not value)
+        }
+        deleted = tuple(sorted((reads.keys() - modules) - namespace.keys()))
+        known = {i: ref for live in involved.values() for i, ref in live.known.items()}
+        changed = {
+            key: live
+            for key, live in involved.items()
+            if not live.constant and live.present_mark() != live.mark
+        }
+        try:
+            states = self._states(changed, known) if changed else []
+            parcel, held = _pickle_outcome(written, states, deleted, known, involved)
+        except NotPortable:
+            for key, live in changed.items():
+                self._lose(key, live)
+            raise
+        self._keep(instruction, reads, written, parcel, (changed, involved, held))
+        return parcel
+
+    def _states(
+        self, changed: dict[Key, Live], known: dict[int, Reference]
+    ) -> list[tuple[Reference, Any]]:
+        """Return the new shallow state of every object in the changed bundles."""
+        states = []
+        originals: dict[Key, Numbered | None] = {}
+        for live in changed.values():
+            for obj in live.keep:
+                key, index = reference = known[id(obj)]
+                state = shallow_state(obj) if is_mutable(obj) else None
+                if state is not None:
+                    states.append((reference, state))
+                    continue
+                if key not in originals:
+                    originals[key] = self.bundles.fresh(key)
+                fresh = originals[key]
+                if fresh is None or not _same(fresh.objects.get(index), obj):
+                    raise NotPortable(
+                        f"it changed a {type(obj).__qualname__}, which cannot be changed from afar"
+                    )
+        return states
+
+    def _keep(
+        self,
+        instruction: Attempt,
+        reads: dict[str, Any],
+        written: dict[str, Any],
+        parcel: Parcel,
+        footprint: tuple[dict[Key, Live], dict[Key, Live], bool],
+    ) -> None:
+        """Keep the outcome live, for the attempts that follow here."""
+        changed, involved, refers = footprint
+        held = involved if refers else None
+        names: dict[str, Any] = {}
+        for live in changed.values():
+            names |= live.names
+        keys = dict(instruction.reads)
+        unchanged = [n for n in instruction.expected if n in keys and n not in names]
+        names |= {n: reads[n] for n in unchanged}
+        names |= written
+        keep = list(parcel.numbered.objects.values())
+        known: dict[int, Reference] = {}
+        holds = dict(held or {})
+        holds |= {keys[n]: involved[keys[n]] for n in unchanged}
+        for live in holds.values():
+            known |= live.known
+            keep += live.keep
+        others = frozenset(holds)
+        known = {**references(instruction.outcome, parcel.numbered), **known}
+        live = Live(names, known, keep, held=others)
+        for key in changed:
+            self.bundles.drop_live([key])
+        if not live.constant:
+            live.mark = live.present_mark()
+        self.bundles.adopt(instruction.outcome, live)
+
+
+def _pickle_outcome(
+    written: dict[str, Any],
+    states: list[tuple[Reference, Any]],
+    deleted: tuple[str, ...],
+    known: dict[int, Reference],
+    involved: dict[Key, Live],
+) -> tuple[Parcel, bool]:
+    """Return the outcome's parcel, and whether it refers to objects of other bundles."""
+    value = (written, states, deleted)
+    parcel = pickle_value(value) if not states else None
+    if parcel is not None and not (parcel.numbered.index_of.keys() & known.keys()):
+        if parcel.spans and overlaps(parcel, _spans(involved)):
+            raise NotPortable("its result is a view into the memory of an array it read")
+        return parcel, False
+    parcel = pickle_value(value, known)
+    if parcel.spans and overlaps(parcel, _spans(involved)):
+        raise NotPortable("its result is a view into the memory of an array it read")
+    return parcel, True
+
+
+def _spans(involved: dict[Key, Live]) -> Iterator[tuple[int, int]]:
+    for live in involved.values():
+        for obj in live.keep:
+            interface = getattr(obj, "__array_interface__", None) if _is_array(obj) else None
+            if interface is not None:
+                start = interface["data"][0]
+                yield start, start + max(obj.nbytes, 1)  # type: ignore[attr-defined]
+
+
+def _is_array(obj: object) -> bool:
+    return type(obj).__module__ == "numpy" and type(obj).__name__ == "ndarray"
+
+
+def _same(old: object, new: object) -> bool:
+    if old is None:
+        return False
+    try:
+        return pickle_value(old).fingerprint() == pickle_value(new).fingerprint()
+    except NotPortable:
+        return False
+
+
+def _mark_or_none(live: Live) -> object:
+    try:
+        return live.present_mark()
+    except NotPortable:
+        return None
+
+
+def _text_of(error: BaseException | None) -> str:
+    try:
+        return "" if error is None else str(error)
+    except Exception:  # noqa: BLE001 - a user's __str__
+        return ""
+
+
+@contextmanager
+def _warnings_refused() -> Iterator[None]:
+    """Let any warning that would be shown end the attempt: home shows it, once, where it is due."""
+    shown = warnings._showwarnmsg  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def refuse(message: Any) -> None:
+        raise GateReached(f"a warning: {message.category.__name__}: {message.message}")
+
+    warnings._showwarnmsg = refuse  # type: ignore[attr-defined]  # noqa: SLF001
+    try:
+        yield
+    finally:
+        warnings._showwarnmsg = shown  # type: ignore[attr-defined]  # noqa: SLF001

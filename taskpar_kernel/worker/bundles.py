@@ -1,0 +1,156 @@
+"""The bundles a worker has unpacked: live objects by name, with what identifies and marks them.
+
+Packed bundles come in from the store, live ones go out to attempts. The rules: a live bundle's
+objects are what the bundle's version says, or it is not live; and an object that came from
+elsewhere can always be named as (key, index), so that it goes back as a reference.
+
+A bundle on the wire is `(names, states, deleted)`: `names` maps each name to its value, `states` is
+a list of (reference, shallow state) for objects of earlier bundles that were changed in place.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from taskpar_kernel.errors import NotPortable
+from taskpar_kernel.model.ids import Key
+from taskpar_kernel.model.messages import Packed
+from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value, unpickle
+from taskpar_kernel.transport.segments import Segments, write_mark
+from taskpar_kernel.worker.store import Store
+
+
+@dataclass(slots=True)
+class Live:
+    """One unpacked bundle.
+
+    `known` maps the id of each object with an identity to the reference home knows it by; `keep`
+    holds these objects alive. `held` are the other bundles whose objects this one holds as well.
+    """
+
+    names: dict[str, Any]
+    known: dict[int, Reference]
+    keep: list[object]
+    maps: list[mmap.mmap] = field(default_factory=list)
+    held: frozenset[Key] = frozenset()
+    mark: object = None
+
+    @property
+    def constant(self) -> bool:
+        """Whether nothing in it can change."""
+        return not self.known
+
+    def present_mark(self) -> object:
+        """Return what stays equal as long as nothing in the bundle changed (same process only)."""
+        parcel = pickle_value(self.names)
+        mapped = [write_mark(m) for m in self.maps]
+        if mapped:  # the arrays' contents are watched by the system, the rest is in the pickle
+            ranges = [address_range(m) for m in self.maps]
+            return mapped, parcel.fingerprint_outside(ranges)
+        return parcel.fingerprint()
+
+
+def address_range(private: mmap.mmap) -> tuple[int, int]:
+    """Return the addresses [start, end) at which a map lies."""
+    import ctypes  # noqa: PLC0415 - only consumers of segments need it
+
+    start = ctypes.addressof(ctypes.c_char.from_buffer(private))
+    return start, start + len(private)
+
+
+class Bundles:
+    """Live bundles by key, unpacked from `store` on first use."""
+
+    def __init__(self, store: Store, segments: Segments):
+        self._store = store
+        self._segments = segments
+        self._live: dict[Key, Live] = {}
+        self._gone: dict[Key, str] = {}
+
+    def live(self, key: Key) -> Live:
+        """Return the bundle `key` with its objects as that version has them.
+
+        Raises:
+            NotPortable: it is not here, or cannot be rebuilt.
+        """
+        live = self._live.get(key)
+        if live is None:
+            if key in self._gone:
+                raise NotPortable(self._gone[key])
+            live = self._live[key] = self._unpack(key)
+        return live
+
+    def _unpack(self, key: Key) -> Live:
+        if key not in self._store:
+            raise NotPortable(f"bundle {key} did not arrive")
+        (names, states, _), numbered, maps = unpickle(self._store.get(key), self._segments)
+        if states:
+            raise NotPortable("it changed objects in place that are not here")
+        live = Live(names, references(key, numbered), list(numbered.objects.values()), maps)
+        if not live.constant:
+            live.mark = live.present_mark()
+        return live
+
+    def fresh(self, key: Key) -> Numbered | None:
+        """Return the objects of a new copy of the bundle, as it arrived; None if it cannot be had."""
+        if key not in self._store or key in self._gone:
+            return None
+        return unpickle(self._store.get(key), self._segments)[1]
+
+    def involved(self, keys: Iterable[Key]) -> dict[Key, Live]:
+        """Return the live bundles `keys`, and those whose objects they hold as well."""
+        found: dict[Key, Live] = {}
+        queue = list(keys)
+        while queue:
+            key = queue.pop()
+            if key in found:
+                continue
+            live = found[key] = self.live(key)
+            queue += [k for k in live.held if k in self._live]
+        return found
+
+    def adopt(self, key: Key, live: Live) -> None:
+        """Take an attempt's outcome as the live bundle `key`."""
+        self._live[key] = live
+
+    def drop_live(self, keys: Iterable[Key], why: str = "") -> None:
+        """Forget the objects of these bundles; a `why` says that they cannot be rebuilt either."""
+        for key in keys:
+            self._live.pop(key, None)
+            if why:
+                self._gone[key] = why
+
+    def forward(self, key: Key) -> Packed:
+        """Return the bundle as another worker can read it: self-contained, as its version has it.
+
+        Raises:
+            NotPortable: later attempts here changed its objects.
+        """
+        live = self._live.get(key)
+        if live is None or not live.held:
+            if key in self._gone or key not in self._store:
+                raise NotPortable(self._gone.get(key, f"bundle {key} is not here"))
+            return self._store.get(key)
+        if live.present_mark() != live.mark:
+            raise NotPortable("its objects were changed since")
+        return pickle_value((live.names, [], ())).place(self._segments)
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Drop these bundles altogether."""
+        for key in keys:
+            self._live.pop(key, None)
+            self._gone.pop(key, None)
+
+
+def references(key: Key, numbered: Numbered) -> dict[int, Reference]:
+    """Return id → reference for the objects of the bundle `key`."""
+    return {i: (key, index) for i, index in numbered.index_of.items()}
+
+
+def overlaps(parcel: Parcel, spans: Iterable[tuple[int, int]]) -> bool:
+    """Whether an array in `parcel` shares memory with one of `spans`."""
+    theirs = list(spans)
+    return any(a < d and c < b for a, b in parcel.spans for c, d in theirs)
