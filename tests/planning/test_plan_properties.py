@@ -90,7 +90,7 @@ def plain_graphs(draw):
 policies = st.sampled_from(sorted(POLICIES))
 
 
-@given(cells(), policies, st.integers(1, 5), models)
+@given(cells(), policies, st.integers(0, 5), models)
 @settings(max_examples=300, deadline=None)
 def test_every_plan_can_be_carried_out(graph, name, workers, model):
     policy, places = POLICIES[name], workers + 1
