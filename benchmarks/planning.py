@@ -1,4 +1,6 @@
-"""Time the planning of cells of 10 to 1,000 statements: medians, in milliseconds.
+"""Time the planning of cells of 10 to 1,000 statements, and measure how good the plans are.
+
+Times are medians in milliseconds; quality is the mean of makespan over lower bound, 1.0 at best.
 
 `python benchmarks/planning.py`; nothing is run in parallel, no process is started.
 """
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 from taskpar_kernel.model.effects import Blocker, Effects, Reason
 from taskpar_kernel.model.ids import StatementId
 from taskpar_kernel.planning.choose import DEFAULT_MODEL, choose_plan
-from taskpar_kernel.planning.graph import TaskDetails, task_graph
+from taskpar_kernel.planning.graph import TaskDetails, lower_bound_s, task_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +74,46 @@ def build(statements: Program, cost_s: float) -> nx.DiGraph:
     return task_graph(statements, details)
 
 
+def random_cell(seed: int, count: int = 60) -> nx.DiGraph:
+    """Each statement reads up to two of the last twelve results; one in ten must run at home."""
+    chance = random.Random(seed)
+    stays = (Reason(Blocker.DRAWING, "plot", 1),)
+    statements, details = [], {}
+    for number in range(count):
+        first = max(0, number - 12)
+        reads = {
+            f"v{chance.randrange(first, number)}"
+            for _ in range(chance.randrange(3) if number else 0)
+        }
+        home = stays if chance.random() < 0.1 else ()
+        one = Effects(frozenset(reads), frozenset({f"v{number}"}), home=home)
+        statements.append((StatementId(number), one))
+        details[number] = TaskDetails(
+            chance.choice([0, 0.001, 0.1, 1, 2]), f"s{number}", number + 1
+        )
+    return task_graph(statements, details)
+
+
+def show_quality() -> None:
+    print(f"\n{'workers':>7}  {'heft':>6} {'online':>6} {'auto':>6}  times the lower bound")
+    graphs = [random_cell(seed) for seed in range(60)]
+    for workers in (1, 2, 4):
+        means = [
+            statistics.mean(
+                choose_plan(graph, workers, policy).makespan_s / lower_bound_s(graph, workers + 1)
+                for graph in graphs
+            )
+            for policy in ("heft", "online", "auto")
+        ]
+        print(f"{workers:>7}  " + " ".join(f"{mean:6.3f}" for mean in means))
+
+
 def main() -> None:
+    show_times()
+    show_quality()
+
+
+def show_times() -> None:
     print(f"{'program':<12} {'count':>5} {'cost s':>7}  {'graph':>7} {'heft':>7} {'online':>7} ms")
     for shape in (loop, independent, tangled):
         for count in (10, 100, 1000):
