@@ -11,31 +11,44 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jupyter_client.kernelspec import KernelSpecManager
 
 from taskpar_kernel.errors import UsageError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 KERNEL_NAME = "taskpar"
-_PACKAGE = Path(__file__).resolve().parent
 
 
 def packaged_spec() -> Path:
     """Return the folder with `kernel.json` and the logos.
 
-    A wheel carries it inside the package; a checkout (and so an editable install) has it beside.
+    A checkout (and so an editable install) has it beside the package; an installed distribution
+    lists it among its files, wherever the scheme put them (`--user`, `--target`, a prefix).
 
     Raises:
         UsageError: The installation is damaged; nothing was written.
     """
-    for folder in (_PACKAGE / "kernelspec", _PACKAGE.parent / "kernelspec"):
-        if (folder / "kernel.json").is_file():
-            return folder
+    beside = Path(__file__).resolve().parents[1] / "kernelspec"
+    if (beside / "kernel.json").is_file():
+        return beside
+    try:
+        files = distribution("taskpar_kernel").files or []
+    except PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.parts[-3:] == ("kernels", KERNEL_NAME, "kernel.json"):
+            found = Path(str(file.locate())).resolve()
+            if found.is_file():
+                return found.parent
     raise UsageError(
-        f"no kernelspec beside {_PACKAGE}: the installation is incomplete; nothing was written; "
-        "install taskpar_kernel again"
+        "no kernelspec among the files of taskpar_kernel: the installation is incomplete; "
+        "nothing was written; install the package again"
     )
 
 
@@ -100,13 +113,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         written = install(user=options.user, sys_prefix=options.sys_prefix, prefix=options.prefix)
     except UsageError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(  # noqa: T201
+        print(
             f"{parser.prog}: {error}; choose another place (--user, --sys-prefix, --prefix PATH)",
             file=sys.stderr,
         )
         return 1
-    print(f"installed kernelspec {KERNEL_NAME} in {written}")  # noqa: T201
+    print(f"installed kernelspec {KERNEL_NAME} in {written}")
     return 0
