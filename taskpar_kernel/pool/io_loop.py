@@ -181,7 +181,10 @@ class IoLoop:
             return
         self._read_inbox()
         self._read_outputs(member, process)
-        why = member.asked_to_end or process.why_ended() or "ended"
+        if member.outputs is not None:  # before it is closed: its descriptor is used again
+            self._loop.remove_reader(member.outputs.fileno())
+        how = process.why_ended()  # this also takes the exit code, so that no zombie stays
+        why = member.asked_to_end or how or "ended"
         lost = member.incarnation
         expected = member.asked_to_end == "it was restarted"
         may_restart = member.lose(expected=expected)

@@ -190,3 +190,8 @@ def new_context() -> Any:
 def stream_on(socket: Any, io_loop: Any) -> Any:
     """Return `socket` as a stream of events on a tornado loop."""
     return ZMQStream(socket, io_loop)
+
+
+def can_read(socket: Any) -> bool:
+    """Whether a message waits on `socket`."""
+    return bool(socket.getsockopt(zmq.EVENTS) & zmq.POLLIN)

@@ -24,7 +24,7 @@ from ipykernel.iostream import IOPubThread, OutStream
 from jupyter_client.session import Session
 
 from taskpar_kernel.model.messages import TICKET_PREFIX
-from taskpar_kernel.transport.sockets import new_context, pipe_end, stream_on
+from taskpar_kernel.transport.sockets import can_read, new_context, pipe_end, stream_on
 
 if TYPE_CHECKING:
     from taskpar_kernel.model.ids import Ticket
@@ -118,6 +118,16 @@ class PrivateIOPubThread(IOPubThread):  # type: ignore[misc]
     def __init__(self, socket: Any, path: str, session: Session):
         self._path = path
         super().__init__(socket, pipe=True, session=session)
+
+    def _really_send(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        """Send, and look whether a subscription came in meanwhile.
+
+        Sending takes notice of what has arrived on the socket, so the stream that listens on it is
+        not woken any more, and the subscriber would wait for its welcome until something else comes.
+        """
+        super()._really_send(msg, *args, **kwargs)
+        if not self.closed and can_read(self.socket):
+            self._xpub_stream.on_recv(self._handle_subscription)
 
     def _setup_pipe_in(self) -> None:
         self._pipe_uuid = os.urandom(16)
