@@ -65,6 +65,7 @@ def invoke(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> V
     followed = _follow(walk, node, callee, arguments)
     if followed is not None:
         return followed
+    _refer_classes(walk, arguments)
     if callee.obj is not MISSING or callee.dotted is not None:
         if _is_users(callee):
             walk.ledger.unclear()
@@ -113,12 +114,16 @@ def _callbacks(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) 
             if callee.owner is not None:
                 others.append(callee.owner)
             functions.merge(walk, summary, Arguments(spread=others), node)
-        elif value.kind is not None and family(value.kind) is Family.NOTEBOOK:
+
+
+def _refer_classes(walk: Walk, arguments: Arguments) -> None:
+    """Count the methods of notebook classes given to code that is not followed as needed."""
+    for value in arguments.all():
+        if family(value.kind) is Family.NOTEBOOK:
             classes.refer(walk, value.kind)
-        else:
-            cls = classes.class_of(value)
-            if cls is not None:
-                classes.refer(walk, cls)
+        cls = classes.class_of(value)
+        if cls is not None:
+            classes.refer(walk, cls)
 
 
 def _unknown(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> Value:

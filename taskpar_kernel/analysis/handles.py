@@ -64,11 +64,13 @@ def _first_of(kinds: set[type]) -> Blocker | None:
 def _type_blocker(kind: type) -> Blocker | None:
     if kind in {ModuleType, FunctionType, partial} or issubclass(kind, type):
         return None
+    if kind.__name__ in _MEMORY_FILES:
+        return None
     if issubclass(kind, _HANDLES):
         return Blocker.HANDLE
     for base in kind.__mro__:
         name = f"{base.__module__}.{base.__qualname__}"
-        if name in _HANDLE_BASES and kind.__name__ not in _MEMORY_FILES:
+        if name in _HANDLE_BASES:
             return Blocker.HANDLE
         if name in _OTHER_BASES:
             return _OTHER_BASES[name]

@@ -47,10 +47,13 @@ _TRIVIAL: Final = frozenset({"append", "appendleft"})
 
 def call_function(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> Value | None:
     """Call a function or class of a library; None if it is a method to be judged by its receiver."""
+    owner = callee.owner
+    if owner is not None and owner.kind is not None and not isinstance(owner.obj, type):
+        return None
     entry = _function_entry(callee)
     if entry is not None:
         return _apply(walk, node, entry, callee, arguments)
-    if callee.owner is not None:
+    if owner is not None:
         return None
     if walk.discarded is node:
         walk.ledger.block(Blocker.AMBIENT, node)

@@ -156,21 +156,19 @@ def _function(walk: Walk, node: FunctionNode) -> None:
     for decorator in node.decorator_list:
         walk.value(decorator)
     args = node.args
-    defaults = [
-        walk.value(each) for each in (*args.defaults, *args.kw_defaults) if each is not None
-    ]
+    for default in (*args.defaults, *args.kw_defaults):
+        if default is not None:
+            walk.value(default)
     for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg):
         if arg is not None and arg.annotation is not None:
             walk.value(arg.annotation)
     if node.returns is not None:
         walk.value(node.returns)
-    if walk.at_top or walk.frame.parent is None:
-        walk.ledger.block(Blocker.DEFINITION, node, f"def {node.name}")
-        walk.store(node.name, Value(FunctionType, function=node), node)
-        return
-    del defaults
     walk.store(node.name, Value(FunctionType, function=node), node)
-    walk.store(node.name, functions.close(walk, node), node)
+    if walk.at_top:
+        walk.ledger.block(Blocker.DEFINITION, node, f"def {node.name}")
+    elif walk.in_function:
+        walk.store(node.name, functions.close(walk, node), node)
 
 
 def _class(walk: Walk, node: ast.ClassDef) -> None:

@@ -68,6 +68,7 @@ class Entry:
         return not self.words.isdisjoint(_QUIET)
 
 
+_ASIDE: Final = frozenset({"cheap", "fluent"})
 _QUIET: Final = frozenset(
     {
         "pure",
@@ -191,7 +192,10 @@ def _load(sections: Mapping[str, Mapping[str, Any]], into: dict[str, Entry]) -> 
         kinds = _kinds(content.get("returns", {}))
         for name in (*costs, *kinds):
             words.setdefault(name, set(words.get("*", ())))
+        others = words.get("*", set())
         for name, found in words.items():
+            if found <= _ASIDE:
+                found = found | others  # noqa: PLW2901 - says nothing of what it changes
             kind = kinds.get(name, kinds.get("*"))
             into[f"{section}.{name}"] = _entry(frozenset(found), costs.get(name), kind)
 

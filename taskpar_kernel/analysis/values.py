@@ -255,7 +255,7 @@ def is_immutable(value: Value) -> bool:
 
 def is_plain(value: Value) -> bool:
     """Whether library code can be given the value without any code of the user's being run."""
-    if family(value.kind) <= Family.PLAIN:
+    if family(value.kind) <= Family.PLAIN or value.lazy:
         return True
     obj = value.obj
     if obj is MISSING:

@@ -88,6 +88,14 @@ class Walk:
             frame = frame.parent
         return self.uses is None and frame.kind is FrameKind.MODULE
 
+    @property
+    def in_function(self) -> bool:
+        """Whether what is being walked belongs to the body of a function."""
+        frame: Frame | None = self.frame
+        while frame is not None and frame.kind is not FrameKind.FUNCTION:
+            frame = frame.parent
+        return frame is not None
+
     def value(self, node: ast.expr) -> Value:
         """Evaluate one expression."""
         return self.grammar.expressions[node.__class__](self, node)
@@ -124,6 +132,8 @@ class Walk:
             return _defined(name, node)
         if name in scope.opaque:
             return Value(same=frozenset((name,)), direct=True)
+        if name == "get_ipython":
+            return Value(dotted="IPython.get_ipython")
         obj = scope.objects.get(name, MISSING)
         if obj is not MISSING:
             return live(obj, name, by_type=uses is not None)
