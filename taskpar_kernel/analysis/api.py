@@ -126,14 +126,14 @@ def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, object]]
 
 def _first_line(node: ast.stmt) -> int:
     decorators = getattr(node, "decorator_list", ())
-    return min([node.lineno, *(each.lineno for each in decorators)])
+    return min([node.lineno, *(int(each.lineno) for each in decorators)])
 
 
 def _row(statement: AnalysedStatement) -> tuple[str, ...]:
     effects = statement.effects
     lines = f"{statement.line}"
     if statement.end_line != statement.line:
-        lines += f"–{statement.end_line}"
+        lines += f"-{statement.end_line}"
     why = "; ".join(f"{reason.what}: {reason.blocker.value}" for reason in effects.home)
     cells = (
         lines,

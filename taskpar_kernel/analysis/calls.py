@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.analysis import classes, functions, library, special
-from taskpar_kernel.analysis.functions import Arguments, followable
 from taskpar_kernel.analysis.resolve import attribute
+from taskpar_kernel.analysis.summaries import Arguments, Signature, followable
 from taskpar_kernel.analysis.values import MISSING, Family, Value, family, is_library
 from taskpar_kernel.model.effects import Blocker
 
@@ -109,7 +109,7 @@ def _callbacks(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) 
     for value in given:
         function = followable(value)
         if function is not None:
-            summary = functions.summarise(walk, function, functions.Signature())
+            summary = functions.summarise(walk, function, Signature())
             others = [other for other in given if other is not value]
             if callee.owner is not None:
                 others.append(callee.owner)

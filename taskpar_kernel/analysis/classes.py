@@ -10,8 +10,8 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis import functions
-from taskpar_kernel.analysis.functions import Arguments, Followable, followable
 from taskpar_kernel.analysis.resolve import static_member
+from taskpar_kernel.analysis.summaries import Arguments, Followable, followable
 from taskpar_kernel.analysis.values import (
     MISSING,
     NO_ROOTS,
@@ -158,7 +158,7 @@ def _is_foreign(member: object) -> bool:
 
 
 def refer(walk: Walk, kind: Kind) -> None:
-    """Enter what an instance or class handed to code of a library needs: the names its methods read."""
+    """Enter what an instance or class given to a library needs: the names its methods read."""
     if isinstance(kind, ast.ClassDef):
         members: list[object] = list(kind.body)
     elif isinstance(kind, type):

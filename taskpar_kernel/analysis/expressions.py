@@ -1,7 +1,7 @@
 """Evaluate expressions abstractly: one function for each kind of node.
 
-A node comes in, its `Value` goes out, effects go to the walk's ledger. The rule: evaluation order is
-Python's, so that a name bound by a walrus is known to what comes after it.
+A node comes in, its `Value` goes out, effects go to the walk's ledger. The rule: evaluation order
+is Python's, so that a name bound by a walrus is known to what comes after it.
 """
 
 from __future__ import annotations
@@ -11,21 +11,28 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis import classes, functions
-from taskpar_kernel.analysis.functions import Arguments, followable
 from taskpar_kernel.analysis.ledger import Change
 from taskpar_kernel.analysis.names import Comprehension, Frame, FrameKind, target_names
+from taskpar_kernel.analysis.operators import (
+    binary,
+    boolean,
+    compare,
+    conditional,
+    dunder,
+    nothing,
+    truth,
+    unary,
+)
 from taskpar_kernel.analysis.resolve import attribute, element, static_member
+from taskpar_kernel.analysis.summaries import Arguments, followable
 from taskpar_kernel.analysis.tables import method_entry
 from taskpar_kernel.analysis.targets import assign, iterate
 from taskpar_kernel.analysis.values import (
     MISSING,
     NO_ROOTS,
-    NUMBERS,
     Family,
-    Kind,
     Plain,
     Roots,
-    Scalar,
     Value,
     family,
     is_immutable,
@@ -34,7 +41,7 @@ from taskpar_kernel.analysis.values import (
 from taskpar_kernel.model.effects import Blocker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from taskpar_kernel.analysis.walk import Evaluator, Walk
 
@@ -42,7 +49,7 @@ _STRING: Final = Value(str, small=True)
 _SLICE: Final = Value(slice, small=True)
 
 
-def _constant(walk: Walk, node: ast.Constant) -> Value:  # noqa: ARG001 - the table's signature
+def _constant(_walk: Walk, node: ast.Constant) -> Value:
     return Value(type(node.value), obj=node.value, small=True)
 
 
@@ -100,7 +107,7 @@ def _subscript(walk: Walk, node: ast.Subscript) -> Value:
     index = walk.value(node.slice)
     known = family(base.kind)
     if known is Family.NOTEBOOK:
-        return _dunder(walk, node, base, "__getitem__", [index])
+        return dunder(walk, node, base, "__getitem__", [index])
     if isinstance(base.kind, type) and known is Family.PLAIN:
         entry = method_entry(base.kind, "__getitem__")
         if entry is not None and "changes" in entry.words:  # a defaultdict inserts
@@ -124,138 +131,6 @@ def _slice(walk: Walk, node: ast.Slice) -> Value:
         if part is not None:
             walk.value(part)
     return _SLICE
-
-
-def _dunder(walk: Walk, node: ast.AST, base: Value, name: str, given: list[Value]) -> Value:
-    """Follow an operator's method of a notebook class."""
-    method = classes.method_of(walk, base.kind, name)
-    if method is None:
-        walk.ledger.unclear()
-        return Value()
-    return classes.call_method(walk, node, method, base, Arguments(given))
-
-
-_BINARY: Final[Mapping[type, str]] = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "truediv", ast.FloorDiv: "floordiv",
-    ast.Mod: "mod", ast.Pow: "pow", ast.MatMult: "matmul", ast.LShift: "lshift", ast.RShift: "rshift",
-    ast.BitOr: "or", ast.BitXor: "xor", ast.BitAnd: "and",
-}  # fmt: skip
-_COMPARED: Final[Mapping[type, str]] = {
-    ast.Eq: "__eq__", ast.NotEq: "__ne__", ast.Lt: "__lt__", ast.LtE: "__le__", ast.Gt: "__gt__",
-    ast.GtE: "__ge__",
-}  # fmt: skip
-
-
-def _binary(walk: Walk, node: ast.BinOp) -> Value:
-    left = walk.value(node.left)
-    right = walk.value(node.right)
-    return operate(walk, node, node.op, left, right)
-
-
-def operate(walk: Walk, node: ast.AST, op: ast.operator, left: Value, right: Value) -> Value:
-    """Combine two values by an operator."""
-    families = family(left.kind), family(right.kind)
-    if Family.NOTEBOOK in families:
-        name = _BINARY[type(op)]
-        if families[0] is Family.NOTEBOOK:
-            return _dunder(walk, node, left, f"__{name}__", [right])
-        return _dunder(walk, node, right, f"__r{name}__", [left])
-    if max(families) > Family.PLAIN:
-        walk.ledger.unclear()
-        return Value()
-    kind = _combined(op, left.kind, right.kind)
-    small = is_small(left) and is_small(right)
-    walk.ledger.spend(0.0 if small else None)
-    held: Roots = left.reach | right.reach if kind in {list, tuple} else NO_ROOTS
-    return Value(kind, held=held, fresh=True, small=small)
-
-
-def _combined(op: ast.operator, left: Kind, right: Kind) -> Kind:
-    if left in NUMBERS and right in NUMBERS:
-        if isinstance(op, ast.Div):
-            return complex if complex in {left, right} else float
-        for kind in (complex, float):
-            if kind in {left, right}:
-                return kind
-        return int if not isinstance(op, ast.Pow) else Scalar
-    if left is str:
-        return str
-    if left is right:
-        return left
-    for kind in (list, tuple, str):
-        if kind in {left, right}:
-            return kind if {left, right} <= {kind, int, bool} else Plain
-    return Scalar if max(family(left), family(right)) is Family.SCALAR else Plain
-
-
-def _unary(walk: Walk, node: ast.UnaryOp) -> Value:
-    operand = walk.value(node.operand)
-    known = family(operand.kind)
-    if known > Family.PLAIN:
-        walk.ledger.unclear()
-        return Value()
-    walk.ledger.spend(0.0 if is_small(operand) else None)
-    if isinstance(node.op, ast.Not):
-        return Value(bool, small=True)
-    if isinstance(node.operand, ast.Constant) and isinstance(operand.obj, (int, float)):
-        signed = -operand.obj if isinstance(node.op, ast.USub) else operand.obj
-        return Value(
-            operand.kind, obj=signed if isinstance(node.op, (ast.USub, ast.UAdd)) else MISSING
-        )
-    return Value(operand.kind, fresh=True, small=is_small(operand))
-
-
-def _boolean(walk: Walk, node: ast.BoolOp) -> Value:
-    value = walk.value(node.values[0])
-    _truth(walk, value)
-    for later in node.values[1:]:
-        found: list[Value] = []
-        walk.branches(_into(walk, later, found), _nothing)
-        value = value.joined(found[0])
-    return value
-
-
-def _into(walk: Walk, node: ast.expr, found: list[Value]) -> Callable[[], None]:
-    return lambda: found.append(walk.value(node))
-
-
-def _nothing() -> None:
-    return None
-
-
-def _truth(walk: Walk, value: Value) -> None:
-    if family(value.kind) > Family.LIBRARY and value.dotted is None:
-        walk.ledger.touch = walk.ledger.touch.ANY
-
-
-def _compare(walk: Walk, node: ast.Compare) -> Value:
-    values = [walk.value(node.left)]
-    plain = Family.SCALAR
-    for op, right in zip(node.ops, node.comparators, strict=True):
-        values.append(walk.value(right))
-        if isinstance(op, (ast.Is, ast.IsNot)):
-            continue
-        for value in values[-2:]:
-            known = family(value.kind)
-            if known is Family.NOTEBOOK and type(op) in _COMPARED:
-                other = values[-1] if value is values[-2] else values[-2]
-                if classes.method_of(walk, value.kind, _COMPARED[type(op)]) is None:
-                    continue
-                return _dunder(walk, node, value, _COMPARED[type(op)], [other])
-            plain = max(plain, known)
-    if plain > Family.PLAIN:
-        walk.ledger.unclear()
-    walk.ledger.spend(0.0 if all(map(is_small, values)) or plain is Family.SCALAR else None)
-    return Value(
-        bool if plain is Family.SCALAR else Plain, fresh=True, small=plain is Family.SCALAR
-    )
-
-
-def _conditional(walk: Walk, node: ast.IfExp) -> Value:
-    _truth(walk, walk.value(node.test))
-    found: list[Value] = []
-    walk.branches(_into(walk, node.body, found), _into(walk, node.orelse, found))
-    return found[0].joined(found[1])
 
 
 def _sequence(walk: Walk, node: ast.List | ast.Tuple | ast.Set) -> Value:
@@ -377,14 +252,14 @@ def _rounds(walk: Walk, node: Comprehension, found: list[Value]) -> None:
     def body() -> None:
         for generator in node.generators:
             for test in generator.ifs:
-                _truth(walk, walk.value(test))
+                truth(walk, walk.value(test))
         if isinstance(node, ast.DictComp):
             found.append(walk.value(node.key))
             found.append(walk.value(node.value))
         else:
             found.append(walk.value(node.elt))
 
-    walk.branches(body, _nothing)
+    walk.branches(body, nothing)
 
 
 def _await(walk: Walk, node: ast.Await) -> Value:
@@ -409,11 +284,11 @@ EXPRESSIONS: Final[Mapping[type, Evaluator]] = {
     ast.Attribute: _attribute,
     ast.Subscript: _subscript,
     ast.Slice: _slice,
-    ast.BinOp: _binary,
-    ast.UnaryOp: _unary,
-    ast.BoolOp: _boolean,
-    ast.Compare: _compare,
-    ast.IfExp: _conditional,
+    ast.BinOp: binary,
+    ast.UnaryOp: unary,
+    ast.BoolOp: boolean,
+    ast.Compare: compare,
+    ast.IfExp: conditional,
     ast.List: _sequence,
     ast.Tuple: _sequence,
     ast.Set: _sequence,

@@ -1,105 +1,43 @@
 """Follow functions of the notebook: what calling one does, found by walking its body.
 
-A function (live, or defined earlier in the cell) and the types of its arguments come in; a `Summary`
-goes out and is entered in the caller's ledger. The rules: a body is walked once for each combination
-of argument types and kept as long as the global names it used mean the same; a call of a body that
+A function (live, or defined earlier in the cell) and its arguments' types come in; a `Summary` goes
+out and is entered in the caller's ledger. The rules: a body is walked once for each combination of
+argument types and kept as long as the global names it used mean the same; a call of a body that
 is being walked already takes the summary found so far, and the body is walked once more.
 """
 
 from __future__ import annotations
 
-import ast
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from itertools import islice
-from types import CodeType, FunctionType, NoneType
-from typing import Final, NamedTuple
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Final
 
+from taskpar_kernel.analysis.bodies import cells_frame, live_defaults, walk_body
 from taskpar_kernel.analysis.ledger import Change, Ledger
-from taskpar_kernel.analysis.names import (
-    Frame,
-    FrameKind,
-    FunctionNode,
-    bindings_of,
-    parameters_of,
-)
+from taskpar_kernel.analysis.names import Frame, FrameKind, FunctionNode
 from taskpar_kernel.analysis.resolve import peek
 from taskpar_kernel.analysis.sources import Node, global_names, node_of
-from taskpar_kernel.analysis.values import (
-    MISSING,
-    Kind,
-    Root,
-    Roots,
-    Value,
-    is_immutable,
-    is_plain,
+from taskpar_kernel.analysis.summaries import (
+    Arguments,
+    Closure,
+    Followable,
+    Signature,
+    Summary,
+    followable,
 )
-from taskpar_kernel.analysis.walk import Uses, Walk, is_code, still_means, token_of
+from taskpar_kernel.analysis.values import Root, Value, is_immutable
+from taskpar_kernel.analysis.walk import Walk, still_means, token_of
 from taskpar_kernel.model.effects import Blocker
+
+if TYPE_CHECKING:
+    import ast
 
 _LIMIT: Final = 2048  # summaries kept
 _DEPTH: Final = 40  # bodies inside bodies, against the recursion limit
 
 
-@dataclass(slots=True)
-class Summary:
-    """What calling a function does, in terms of its parameters and global names."""
-
-    name: str
-    parameters: tuple[str, ...] = ()
-    star: str = ""
-    extra: str = ""
-    all_change: bool = False
-    serial: int = 0
-    ledger: Ledger = field(default_factory=Ledger)
-    lazy: str = ""
-    result: Kind = None
-    fresh: bool = False
-    uses: Uses = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Arguments:
-    """The arguments of a call; `spread` are those given by `*` and `**`."""
-
-    positional: list[Value] = field(default_factory=list)
-    keywords: dict[str, Value] = field(default_factory=dict)
-    spread: list[Value] = field(default_factory=list)
-
-    def all(self) -> list[Value]:
-        """Give every argument."""
-        return [*self.positional, *self.keywords.values(), *self.spread]
-
-
-class Signature(NamedTuple):
-    """What is known of a call's arguments: types by position, whether there are no others, and
-    whether the first is an object just made (in a constructor)."""
-
-    kinds: tuple[Kind, ...] = ()
-    complete: bool = False
-    fresh: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Closure:
-    """A function made inside the statement; its body was walked where it was made."""
-
-    summary: Summary
-
-
-Followable = Closure | FunctionType | FunctionNode
 _kept: OrderedDict[tuple[int, Signature], tuple[object, Summary]] = OrderedDict()
-
-
-def followable(value: Value) -> Followable | None:
-    """Give the notebook function a value surely is."""
-    function = value.function
-    if isinstance(function, (Closure, ast.FunctionDef, ast.AsyncFunctionDef)):
-        return function
-    obj = value.obj
-    if isinstance(obj, FunctionType) and obj.__module__ == "__main__":
-        return obj
-    return None
 
 
 def follow(
@@ -197,103 +135,8 @@ def _analysed(walk: Walk, function: FunctionType | FunctionNode, call: Signature
     if node is None:
         return _unfollowed(walk, function)
     if function.__closure__:
-        outer = _cells(function, outer)
-    return walk_body(walk.fork(outer, uses={}), node, call, _live_defaults(function))
-
-
-def _cells(function: FunctionType, outer: Frame) -> Frame:
-    """Make the frame of what a live function captured."""
-    env: dict[str, Value] = {}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            obj = cell.cell_contents
-        except ValueError:  # not bound yet
-            continue
-        root = frozenset({("cell", 0, name)})
-        env[name] = (
-            Value(type(obj), obj=obj, same=root, direct=True)
-            if is_code(obj)
-            else Value(type(obj), same=root, direct=True)
-        )
-    return Frame(FrameKind.FUNCTION, outer, frozenset(function.__code__.co_freevars), env=env)
-
-
-def _live_defaults(function: FunctionType) -> dict[str, Value]:
-    names = function.__code__.co_varnames[: function.__code__.co_argcount]
-    given = dict(function.__kwdefaults__ or {})
-    values = function.__defaults__ or ()
-    given.update(zip(names[len(names) - len(values) :], values, strict=True))
-    return {
-        name: _default(name, type(obj), obj if is_code(obj) else MISSING)
-        for name, obj in given.items()
-    }
-
-
-def _default(name: str, kind: Kind, obj: object = MISSING) -> Value:
-    return Value(kind, obj=obj, same=frozenset({("default", 0, name)}), direct=True)
-
-
-def walk_body(
-    walk: Walk, node: Node, call: Signature, defaults: dict[str, Value] | None = None
-) -> Summary:
-    """Walk the body of a function in a frame below the walk's own; the walk's ledger becomes its."""
-    session = walk.session
-    session.serial += 1
-    serial = session.serial
-    parameters = parameters_of(node.args)
-    lambda_ = isinstance(node, ast.Lambda)
-    body: list[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else list(node.body)
-    bindings = bindings_of(body, parameters)
-    env = _parameter_values(node.args, call, serial, defaults)
-    walk.frame = Frame(
-        FrameKind.FUNCTION, walk.frame, bindings.local, bindings.declared_global, env
-    )
-    if isinstance(node, ast.Lambda):
-        walk.returned = walk.value(node.body)
-    else:
-        walk.run(node.body)
-    result = walk.returned or Value(NoneType)
-    lazy = result.lazy
-    if bindings.yields:
-        lazy = "a generator"
-    elif isinstance(node, ast.AsyncFunctionDef):
-        lazy = "a coroutine"
-    return Summary(
-        name="lambda" if lambda_ else node.name,  # type: ignore[union-attr]
-        parameters=tuple(arg.arg for arg in (*node.args.posonlyargs, *node.args.args)),
-        star=node.args.vararg.arg if node.args.vararg else "",
-        extra=node.args.kwarg.arg if node.args.kwarg else "",
-        serial=serial,
-        ledger=walk.ledger,
-        lazy=lazy,
-        result=None if lazy else result.kind,
-        fresh=result.fresh and not result.held,
-        uses=walk.uses or {},
-    )
-
-
-def _parameter_values(
-    args: ast.arguments, call: Signature, serial: int, defaults: dict[str, Value] | None
-) -> dict[str, Value]:
-    env: dict[str, Value] = {}
-    positional = [arg.arg for arg in (*args.posonlyargs, *args.args)]
-    for position, name in enumerate(positional):
-        root: Roots = frozenset({("param", serial, name)})
-        if position < len(call.kinds):
-            env[name] = Value(call.kinds[position], same=root, direct=True)
-        elif call.complete and defaults is not None and name in defaults:
-            env[name] = defaults[name]
-        else:
-            env[name] = Value(same=root, direct=True)
-    for arg in args.kwonlyargs:
-        env[arg.arg] = Value(same=frozenset({("param", serial, arg.arg)}), direct=True)
-    if call.fresh and positional:
-        env[positional[0]] = Value(call.kinds[0] if call.kinds else None, fresh=True)
-    for extra, kind in ((args.vararg, tuple), (args.kwarg, dict)):
-        if extra is not None:
-            held: Roots = frozenset({("param", serial, extra.arg)})
-            env[extra.arg] = Value(kind, held=held, fresh=True)
-    return env
+        outer = cells_frame(function, outer)
+    return walk_body(walk.fork(outer, uses={}), node, call, live_defaults(function))
 
 
 def close(walk: Walk, node: Node) -> Value:
@@ -350,7 +193,7 @@ def merge(walk: Walk, summary: Summary, arguments: Arguments, node: ast.AST) -> 
         _merge_change(walk, summary, arguments, node, (root, how))
     if summary.all_change:
         for value in arguments.all():
-            if not is_plain(value) or not is_immutable(value):
+            if not is_immutable(value):
                 ledger.change(value, node, Change.DEEP)
 
 

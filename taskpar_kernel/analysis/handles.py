@@ -74,9 +74,7 @@ def _type_blocker(kind: type) -> Blocker | None:
             return Blocker.HANDLE
         if name in _OTHER_BASES:
             return _OTHER_BASES[name]
-    if issubclass(kind, Iterator) and hasattr(kind, "__next__"):
-        return Blocker.HANDLE
-    return None
+    return Blocker.HANDLE if issubclass(kind, Iterator) else None
 
 
 def read_handles(

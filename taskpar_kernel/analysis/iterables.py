@@ -152,7 +152,7 @@ def _is_plain_index(node: ast.expr, scope: Scope) -> bool:
 def _element(obj: object, index: ast.expr, scope: Scope) -> object:
     key = index.value if isinstance(index, ast.Constant) else _object(index, scope)
     try:
-        return obj[key]  # type: ignore[index] - exact builtin types only
+        return obj[key]  # type: ignore[index]  # exact builtin types only
     except (KeyError, IndexError, TypeError):
         return MISSING
 

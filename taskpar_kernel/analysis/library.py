@@ -7,6 +7,7 @@ rule: `touch` stays below ANY only where tables vouch for the function and every
 from __future__ import annotations
 
 import ast
+import sys
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Final
 
@@ -36,7 +37,7 @@ from taskpar_kernel.analysis.values import (
 from taskpar_kernel.model.effects import Blocker
 
 if TYPE_CHECKING:
-    from taskpar_kernel.analysis.functions import Arguments
+    from taskpar_kernel.analysis.summaries import Arguments
     from taskpar_kernel.analysis.walk import Walk
 
 _HOLDING: Final = frozenset({list, tuple, dict, set, frozenset})
@@ -46,7 +47,7 @@ _TRIVIAL: Final = frozenset({"append", "appendleft"})
 
 
 def call_function(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> Value | None:
-    """Call a function or class of a library; None if it is a method to be judged by its receiver."""
+    """Call a function or class of a library; None for a method to be judged by its receiver."""
     owner = callee.owner
     if owner is not None and owner.kind is not None and not isinstance(owner.obj, type):
         return None
@@ -116,8 +117,6 @@ def _names(callee: Value) -> list[str]:
 
 def _shared_generator(owner: object) -> str | None:
     """Name the module whose shared random generator `owner` is."""
-    import sys
-
     for module, holder, attr in (
         ("random", "random", "_inst"),
         ("numpy.random", "numpy.random.mtrand", "_rand"),

@@ -163,6 +163,6 @@ def target_names(target: ast.AST) -> frozenset[str]:
 
 
 def parameters_of(args: ast.arguments) -> list[str]:
-    """Give the names of all parameters, positional ones first, then keyword-only, then `*`, `**`."""
+    """Give all parameters: positional ones first, then keyword-only, then `*`, `**`."""
     named = [arg.arg for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
     return named + [arg.arg for arg in (args.vararg, args.kwarg) if arg is not None]

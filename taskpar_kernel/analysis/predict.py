@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 from taskpar_kernel.analysis.calls import call
 from taskpar_kernel.analysis.expressions import EXPRESSIONS
 from taskpar_kernel.analysis.handles import name_node, read_handles
-from taskpar_kernel.analysis.names import Frame, FrameKind
+from taskpar_kernel.analysis.names import Frame, FrameKind, bindings_of
 from taskpar_kernel.analysis.statements import STATEMENTS
 from taskpar_kernel.analysis.walk import Grammar, Session, Walk
+from taskpar_kernel.model.effects import Blocker, Effects, Reason
 
 if TYPE_CHECKING:
-    from taskpar_kernel.model.effects import Effects, Scope
+    from taskpar_kernel.model.effects import Scope
 
 _GRAMMAR: Final = Grammar({**EXPRESSIONS, ast.Call: call}, STATEMENTS)
 
@@ -25,13 +26,30 @@ _GRAMMAR: Final = Grammar({**EXPRESSIONS, ast.Call: call}, STATEMENTS)
 def predict(node: ast.stmt | ast.expr, scope: Scope) -> Effects:
     """Predict what running `node` in `scope` does; O(nodes), bodies of functions counted once."""
     walk = Walk(_GRAMMAR, scope, Session(), Frame(FrameKind.MODULE))
-    if isinstance(node, ast.expr):
-        walk.value(node)
-    else:
-        walk.run((node,))
+    try:
+        if isinstance(node, ast.expr):
+            walk.value(node)
+        else:
+            walk.run((node,))
+    except RecursionError:
+        return _too_deep(node)
     ledger = walk.ledger
     if ledger.reads and scope.objects:
         hidden = scope.opaque | scope.definitions.keys() if scope.definitions else scope.opaque
         for name, blocker in read_handles(ledger.reads, scope.objects, hidden):
             ledger.block(blocker, name_node(node, name), name)
     return ledger.effects()
+
+
+def _too_deep(node: ast.AST) -> Effects:
+    """Give up on a node nested too deeply to be walked: every name in it may be read and written."""
+    names = bindings_of([node])
+    reads = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    reason = Reason(Blocker.UNKNOWN, "nested too deeply", getattr(node, "lineno", 1))
+    return Effects(
+        reads=frozenset(reads),
+        writes=names.bound,
+        deletes=names.bound,
+        changes=frozenset(reads),
+        home=(reason,),
+    )

@@ -1,4 +1,4 @@
-"""What an attribute or an element of a known value is, found without running any code of the user's.
+"""What an attribute or an element of a known value is, found without running the user's code.
 
 Values come in, values go out. The rule: modules are looked into through `vars`, classes through
 their method resolution order; no `__getattr__`, property or descriptor is ever triggered.

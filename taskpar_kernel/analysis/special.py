@@ -1,7 +1,7 @@
 """Functions whose effect depends on how they are called.
 
-Each takes the walk, the call and its arguments, and gives the result, or None to leave the call to the
-tables after all.
+Each takes the walk, the call and its arguments, and gives the result, or None to leave the call to
+the tables after all.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import io
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from taskpar_kernel.analysis.functions import Arguments
 from taskpar_kernel.analysis.ledger import Change
 from taskpar_kernel.analysis.resolve import attribute
+from taskpar_kernel.analysis.summaries import Arguments
 from taskpar_kernel.analysis.values import MISSING, Family, Value, family, is_plain
 from taskpar_kernel.analysis.walk import Walk
 from taskpar_kernel.model.effects import Blocker
@@ -65,9 +65,8 @@ def _next(walk: Walk, node: ast.Call, arguments: Arguments) -> Value | None:
 
 
 def _without_arguments(walk: Walk, node: ast.Call, arguments: Arguments) -> Value | None:
-    if not arguments.all() and walk.frame.parent is None:
-        walk.ledger.block(Blocker.NAMESPACE, node)
-    elif arguments.positional and arguments.positional[0].dotted:
+    of_module = bool(arguments.positional and arguments.positional[0].dotted)
+    if of_module or (not arguments.all() and not walk.in_function):
         walk.ledger.block(Blocker.NAMESPACE, node)
     walk.ledger.spend(0.0)
     same = arguments.positional[0].reach if arguments.positional else frozenset()

@@ -1,18 +1,17 @@
 """Execute statements abstractly: one function for each kind of node.
 
-A statement comes in; bindings go to the walk's frames, effects to its ledger. The rule: what may run
-zero times binds nothing surely; what steers the flow around the statement stays at home.
+A statement comes in; bindings go to the walk's frames, effects to its ledger. The rule: what may
+run zero times binds nothing surely; what steers the flow around the statement stays at home.
 """
 
 from __future__ import annotations
 
 import ast
+import sys
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis import classes, functions
-from taskpar_kernel.analysis.expressions import operate
-from taskpar_kernel.analysis.functions import Arguments
 from taskpar_kernel.analysis.ledger import Change, text_of
 from taskpar_kernel.analysis.names import (
     Frame,
@@ -21,7 +20,9 @@ from taskpar_kernel.analysis.names import (
     bindings_of,
     bound_by_alias,
 )
+from taskpar_kernel.analysis.operators import operate
 from taskpar_kernel.analysis.patterns import match_pattern
+from taskpar_kernel.analysis.summaries import Arguments
 from taskpar_kernel.analysis.targets import assign, iterate, store_item
 from taskpar_kernel.analysis.values import LIST_LIKE, Family, Value, family
 from taskpar_kernel.model.effects import Blocker
@@ -125,8 +126,6 @@ def _import(walk: Walk, node: ast.Import) -> None:
 
 
 def _module(dotted: str) -> Value:
-    import sys
-
     live = sys.modules.get(dotted)
     if live is None:
         return Value(ModuleType, dotted=dotted)
@@ -332,7 +331,7 @@ def _pass(walk: Walk, node: ast.stmt) -> None:
 
 
 def _type_alias(walk: Walk, node: ast.stmt) -> None:
-    name = getattr(node, "name")  # noqa: B009 - ast.TypeAlias exists from Python 3.12 on
+    name: ast.Name = vars(node)["name"]
     walk.store(name.id, Value(fresh=True), node)
     walk.ledger.block(Blocker.DEFINITION, node, text_of(node))
 

@@ -1,17 +1,20 @@
 """What is known of library functions and methods, loaded from `tables/*.toml`.
 
-A dotted function name, or a type and a method name, comes in; an `Entry` or None goes out. The rule:
-library knowledge is data; this module knows the words used there, not the libraries.
+A dotted function name, or a type and a method name, comes in; an `Entry` or None goes out. The
+rule: library knowledge is data; this module knows the words used there, not the libraries.
 
 A section `[function."numpy.random"]` or `[method."pandas.DataFrame"]` maps words to names separated
 by spaces; `*` means every other name of the section (and, for functions, of modules below it).
 A type is named by the root of its module and its own name. The words:
 
-- pure: changes nothing; inert: nor runs any code of the arguments; mild: changes nothing, but may call code of the user's
-- changes: the receiver; shallow: the receiver, as list-like types do; changes_0, changes_1: an argument
-- view: the result shares memory with the receiver or first argument; fluent: the result is the receiver
-- lazy: the result is an iterator; draws_random, draws_numpy, draws_torch: draws from a shared generator;
-  draws_numpy_unseeded: does so unless `random_state` is given
+- pure: changes nothing; inert: nor runs any code of the arguments; mild: changes nothing, but may
+  call code of the user's
+- changes: the receiver; shallow: the receiver, as list-like types do; changes_0, changes_1: an
+  argument
+- view: the result shares memory with the receiver or first argument; fluent: it is the receiver
+- lazy: the result is an iterator
+- draws_random, draws_numpy, draws_torch: draws from a shared generator; draws_numpy_unseeded: does
+  so unless `random_state` is given
 - reads_file, writes_file, writes_given (writes if a path is given), prints
 - any blocker in lower case (world, ambient, drawing, clock, handle, thread, shell, ...)
 - cheap: costs nothing worth counting; `cost.NAME = seconds`; `returns.TYPE = names`
@@ -194,10 +197,9 @@ def _load(sections: Mapping[str, Mapping[str, Any]], into: dict[str, Entry]) -> 
             words.setdefault(name, set(words.get("*", ())))
         others = words.get("*", set())
         for name, found in words.items():
-            if found <= _ASIDE:
-                found = found | others  # noqa: PLW2901 - says nothing of what it changes
+            all_words = frozenset(found | others if found <= _ASIDE else found)
             kind = kinds.get(name, kinds.get("*"))
-            into[f"{section}.{name}"] = _entry(frozenset(found), costs.get(name), kind)
+            into[f"{section}.{name}"] = _entry(all_words, costs.get(name), kind)
 
 
 def _kinds(returns: Mapping[str, str]) -> dict[str, type]:

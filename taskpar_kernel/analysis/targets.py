@@ -10,9 +10,9 @@ import ast
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.analysis import classes, functions
-from taskpar_kernel.analysis.functions import Arguments
 from taskpar_kernel.analysis.ledger import Change
 from taskpar_kernel.analysis.resolve import element
+from taskpar_kernel.analysis.summaries import Arguments
 from taskpar_kernel.analysis.tables import Entry, method_entry
 from taskpar_kernel.analysis.values import LIST_LIKE, Family, Value, family, is_small
 from taskpar_kernel.model.effects import Blocker
@@ -101,13 +101,11 @@ def iterate(walk: Walk, source: Value, node: ast.AST) -> Value:
     if source.lazy:
         return Value(same=source.held, fresh=not source.held and source.fresh)
     if known is Family.NOTEBOOK:
-        method = classes.method_of(walk, source.kind, "__iter__")
-        if method is None:
+        function = classes.function_in(classes.method_of(walk, source.kind, "__iter__"))
+        if function is None:
             walk.ledger.unclear()
             return Value(same=source.reach)
-        found = functions.follow(
-            walk, _function(method), Arguments([source]), node
-        ) if _function(method) is not None else Value()  # fmt: skip
+        found = functions.follow(walk, function, Arguments([source]), node)
         walk.ledger.spend(None)
         return Value(same=source.reach | found.held)
     if known > Family.PLAIN and source.dotted is None:
@@ -115,7 +113,3 @@ def iterate(walk: Walk, source: Value, node: ast.AST) -> Value:
     elif not is_small(source):
         walk.ledger.spend(None)
     return element(source)
-
-
-def _function(method: object) -> functions.Followable | None:
-    return classes.function_in(method)

@@ -1,7 +1,7 @@
 """Abstract values: what is known of an expression's result without computing it.
 
-A `Value` says which live object or type the result is, if that is known, and from which names it may
-be reached. The rule: a field that is empty means "nothing known", never "surely not".
+A `Value` says which live object or type the result is, if that is known, and from which names it
+may be reached. The rule: a field that is empty means "nothing known", never "surely not".
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from types import (
 from typing import Final
 
 Root = str | tuple[str, int, str]
-"""Where an object is reached from: a global name, or (sort, serial, name) for a parameter, a closure
-cell or a default argument of a function being followed."""
+"""Where an object is reached from: a global name, or (sort, serial, name) for a parameter, a
+closure's cell or a default argument of a function being followed."""
 
 Roots = frozenset[Root]
 NO_ROOTS: Final[Roots] = frozenset()
@@ -44,7 +44,7 @@ class Scalar:
 
 
 class Plain:
-    """Stands for the type of some builtin, numpy, pandas or scipy value: its operators are harmless."""
+    """Stands for the type of a builtin, numpy, pandas or scipy value: its operators are harmless."""
 
 
 Kind = type | ast.ClassDef | None
@@ -86,7 +86,7 @@ class Value:
         "small",
     )
 
-    def __init__(  # noqa: PLR0913 - a plain record on the hottest path; every field is optional
+    def __init__(  # noqa: PLR0913 - a plain record on the hottest path
         self,
         kind: Kind = None,
         *,
@@ -234,7 +234,7 @@ def _library_family(kind: type) -> Family:
 
 @lru_cache(maxsize=2048)
 def is_library(module: str) -> bool:
-    """Whether the module named `module` is part of Python or installed, not a file of the user's."""
+    """Whether the module is part of Python or installed, not a file of the user's."""
     if module == "__main__":
         return False
     live = sys.modules.get(module)

@@ -3,9 +3,9 @@
 Theory of operation. A `Walk` holds the scope before the statement, the ledger, and the chain of
 frames in which names are looked up. It sends every node to the function its tables name for the
 node's type; those functions live in `expressions`, `calls` and `statements` and call back only
-through the walk. Bodies of notebook functions are walked by a walk of their own (`fork`), which also
-writes down what it looked up globally (`uses`), so that its result can be kept and reused for as
-long as these names mean the same. In such a walk the notebook's data are known by type only.
+through the walk. Bodies of notebook functions are walked by a walk of their own (`fork`), which
+also writes down what it looked up globally (`uses`), so that its result can be kept and reused for
+as long as these names mean the same. In such a walk the notebook's data are known by type only.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ Executor = Callable[["Walk", Any], None]
 Uses = dict[str, object]
 
 _BUILTINS: Final[Mapping[str, object]] = vars(builtins)
+_SHELL: Final = {"display": "IPython.display.display", "get_ipython": "IPython.get_ipython"}
 _OPAQUE: Final = object()
 FOLLOW_LIMIT: Final = 150  # bodies analysed for one statement; beyond it calls count as unknown
 
 
 @dataclass(slots=True)
 class Session:
-    """What the walks for one statement share: bodies being followed now, and how many more may be."""
+    """What the walks for one statement share: the bodies being followed, how many more may be."""
 
     active: dict[object, object] = field(default_factory=dict)  # body → its summary so far
     hits: set[object] = field(default_factory=set)  # active bodies that were called again
@@ -54,12 +55,13 @@ class Grammar:
 class Walk:
     """Evaluates expressions and executes statements abstractly.
 
-    Responsible for frames, name lookup and flow (branches and loops). It does not know what any node
-    means, nor any library.
+    Responsible for frames, name lookup and flow (branches and loops). It does not know what any
+    node means, nor any library.
     """
 
     __slots__ = (
-        "discarded", "frame", "grammar", "guarded", "ledger", "loops", "returned", "scope", "session", "uses",
+        "discarded", "frame", "grammar", "guarded", "ledger", "loops", "returned", "scope",
+        "session", "uses",
     )  # fmt: skip
 
     def __init__(self, grammar: Grammar, scope: Scope, session: Session, frame: Frame) -> None:
@@ -130,18 +132,15 @@ class Walk:
         node = scope.definitions.get(name)
         if node is not None:
             return _defined(name, node)
-        if name in scope.opaque:
-            return Value(same=frozenset((name,)), direct=True)
-        if name == "get_ipython":
-            return Value(dotted="IPython.get_ipython")
-        obj = scope.objects.get(name, MISSING)
-        if obj is not MISSING:
-            return live(obj, name, by_type=uses is not None)
-        if name in _BUILTINS:
-            obj = _BUILTINS[name]
-            return Value(type(obj), obj=obj, dotted="builtins." + name)
-        if name == "display":
-            return Value(dotted="IPython.display.display")
+        if name not in scope.opaque:
+            obj = scope.objects.get(name, MISSING)
+            if obj is not MISSING and name != "get_ipython":
+                return live(obj, name, by_type=uses is not None)
+            if name in _BUILTINS and obj is MISSING:
+                obj = _BUILTINS[name]
+                return Value(type(obj), obj=obj, dotted="builtins." + name)
+            if name in _SHELL:
+                return Value(dotted=_SHELL[name])
         return Value(same=frozenset((name,)), direct=True)
 
     def store(self, name: str, value: Value, node: ast.AST) -> None:

@@ -1,10 +1,13 @@
 """What must stay at home, and what may travel although it looks as if it must not."""
 
+# ruff: noqa: E501 - one case, one line
+
 from __future__ import annotations
 
 import ast
 
 from analysis_cases import Case, check, table
+
 from taskpar_kernel.analysis.predict import predict
 from taskpar_kernel.model.effects import Blocker, Scope
 

@@ -1,5 +1,7 @@
 """Functions and classes of the notebook are followed."""
 
+# ruff: noqa: E501 - one case, one line
+
 from __future__ import annotations
 
 from analysis_cases import Case, check, table

@@ -1,5 +1,7 @@
 """Library calls: what the tables say of numpy, pandas, scipy, scikit-learn and matplotlib."""
 
+# ruff: noqa: E501 - one case, one line
+
 from __future__ import annotations
 
 import subprocess

@@ -1,5 +1,7 @@
 """Objects: what is changed in place, through which names, and what becomes an alias of what."""
 
+# ruff: noqa: E501 - one case, one line
+
 from __future__ import annotations
 
 from analysis_cases import Case, check, table

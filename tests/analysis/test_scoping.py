@@ -1,5 +1,7 @@
 """Names: what Python's scoping rules say is read, bound and unbound."""
 
+# ruff: noqa: E501 - one case, one line
+
 from __future__ import annotations
 
 from analysis_cases import Case, check, table
