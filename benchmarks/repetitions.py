@@ -11,12 +11,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from typing import TYPE_CHECKING
+
 from taskpar_kernel.pool.pool import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STALE = """
 import sys
@@ -38,9 +42,11 @@ def five_lines(pool: Pool) -> object:
     pool.send("y", 2, 1)
     pool.run(1, "xy = x + y")
     shown = pool.run(1, "print(xy)").result(30).stdout
+    assert shown == "data/x.csvdata/y.csv\n", shown
     logs = pool.log(1), pool.log(2)
     direct = "receive y from worker 2" in logs[0] and "send y to worker 1" in logs[1]
-    return shown == "data/x.csvdata/y.csv\n" and direct
+    assert direct, "\n".join(logs)
+    return True
 
 
 def needed_by_two(pool: Pool) -> object:

@@ -7,6 +7,7 @@ and frozen; the values of the notebook travel beside them as `Packed` frames.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -66,12 +67,31 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """Compiled code and the namespace it runs in, which holds exactly what it reads.
+
+    `code` is a marshalled code object of mode 'exec'. `reads` are (name, key of the bundle that
+    holds it), `modules` (name, module name) pairs to import and bind, and `made` (name, number of
+    the earlier code of the same attempt that made it).
+    """
+
+    code: bytes
+    reads: tuple[tuple[str, Key], ...] = ()
+    modules: tuple[tuple[str, str], ...] = ()
+    made: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """Run compiled code in a namespace that holds exactly `reads`; keep what it did as `outcome`.
 
     `code` is a marshalled code object of mode 'exec'. For an expression, the code binds its value
     to `VALUE_NAME`. `reads` are (name, key of the bundle that holds it). `modules` are (name,
     module name) pairs to import and bind.
+
+    `prelude` are cheap statements that come before it in program order and make some of what it
+    reads (`made`). Home runs them as well, and compares what they made: that is the bundle
+    `replica`.
     """
 
     ticket: Ticket
@@ -83,6 +103,16 @@ class Attempt:
     ambient: Key | None = None
     expected: tuple[str, ...] = ()
     """Names whose objects it is predicted to change: part of the outcome even if it does not."""
+    prelude: tuple[Code, ...] = ()
+    made: tuple[tuple[str, int], ...] = ()
+    replica: Key | None = None
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        """The bundles it cannot begin without."""
+        codes = chain(self.reads, *(code.reads for code in self.prelude))
+        ambient = () if self.ambient is None else (self.ambient,)
+        return (*dict.fromkeys(key for _, key in codes), *ambient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +208,18 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Replica:
+    """Fingerprints of what an attempt's prelude made, as the main code read it.
+
+    `structure` has references in place of the objects of other bundles; `content` does not, and is
+    None where there are no such objects.
+    """
+
+    structure: tuple[bytes, bytes]
+    content: tuple[bytes, bytes] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """An attempt (or run) ended. `ok`: the code ran to its end and its outcome can be brought home.
 
@@ -197,6 +239,7 @@ class Finished:
     evalue: str = ""
     traceback: str = ""
     packed: Packed | None = None
+    replica: Replica | None = None
     files_read: tuple[tuple[str, int, int], ...] = ()
     """(path, mtime in ns, size in bytes) of files read, as they were then; -1, -1 if missing."""
 

@@ -173,6 +173,7 @@ class IoLoop:
             process.signal(signal.SIGKILL)
 
     def _ended(self, member: Member, process: Subkernel) -> None:
+        process.end_children()
         if not self._closing:
             self._loop.call_later(GRACE_S, self._declare_lost, member, process)
 

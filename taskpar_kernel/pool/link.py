@@ -19,9 +19,9 @@ import psutil  # type: ignore[import-untyped]
 
 from taskpar_kernel.errors import PoolError, UsageError
 from taskpar_kernel.model.ids import HOME, Place, Ticket
-from taskpar_kernel.model.messages import Abandon, Event, Script, Value
+from taskpar_kernel.model.messages import Abandon, Event, Lost, Script, Value
 from taskpar_kernel.pool.folder import Folder
-from taskpar_kernel.pool.shared import Condition, Plan, Shared, Snapshot
+from taskpar_kernel.pool.shared import Plan, Shared, Snapshot, WorkerState
 from taskpar_kernel.settings import Settings, check_workers
 
 if TYPE_CHECKING:
@@ -75,8 +75,13 @@ class WorkerPool:
             self._loop = IoLoop(self._plan, self._shared, self._folder, self._listener)
             self._loop.run()
         except BaseException as error:
-            self._shared.fail(f"the pool's I/O thread ended: {type(error).__name__}: {error}")
+            why = f"the pool's I/O thread ended: {type(error).__name__}: {error}"
+            self._shared.fail(why)
+            for place, snapshot in self._shared.snapshots.items():
+                self._listener(Lost(place, why, snapshot.incarnation, final=True))
             raise
+        finally:
+            self._folder.remove()
 
     # State
 
@@ -123,11 +128,11 @@ class WorkerPool:
         why = shared.failure or ("it is closed" if self._closed else f"{limit_s:g} s have passed")
         raise PoolError(f"{len(shared.ready)} of {wanted} workers are up: {why}")
 
-    def describe(self) -> tuple[Condition, ...]:
+    def describe(self) -> tuple[WorkerState, ...]:
         """Return number, pid, state, memory in bytes and seconds up of each worker, in order."""
         now_s = time.monotonic()
         return tuple(
-            Condition(
+            WorkerState(
                 p, s.pid, s.state, _memory_bytes(s.pid), now_s - s.since_s if s.since_s else 0.0
             )
             for p, s in sorted(self._shared.snapshots.items())

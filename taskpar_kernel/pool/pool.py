@@ -34,7 +34,7 @@ from taskpar_kernel.transport.pickling import pack, unpack
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from taskpar_kernel.pool.shared import Condition
+    from taskpar_kernel.pool.shared import WorkerState
 
 __all__ = ["Pool", "RunResult"]
 
@@ -159,7 +159,7 @@ class Pool:
         """Return what `worker` did, one line each: start and end (monotonic seconds), and what."""
         return self._link.log(self._place(worker))
 
-    def describe(self) -> tuple[Condition, ...]:
+    def describe(self) -> tuple[WorkerState, ...]:
         """Return number, pid, state, memory and age of each worker."""
         return self._link.describe()
 

@@ -8,6 +8,7 @@ worker when the *thread* that started it ends. Each process is started once; a r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from dataclasses import dataclass
@@ -128,6 +129,15 @@ class Subkernel:
             pass
         except PermissionError:  # macOS: the group has only a zombie left
             self._popen.send_signal(number)
+
+    def end_children(self) -> None:
+        """End the processes that this one, which has ended, left in its group.
+
+        Nobody has taken its exit code yet, so its pid is still its own.
+        """
+        if self._popen.returncode is None:
+            with contextlib.suppress(OSError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     @property
     def running(self) -> bool:

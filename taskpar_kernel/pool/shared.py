@@ -6,6 +6,7 @@ belongs to the I/O thread.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from taskpar_kernel.settings import Settings
 
 
+_log = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a pool is made of."""
@@ -30,7 +34,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class WorkerState:
     """One worker at one moment: `state` starting, ready, gone or failed; `up_s` seconds ready."""
 
     number: Place
@@ -78,7 +82,11 @@ class Shared:
     def take_calls(self) -> None:
         """On the I/O thread: make the calls that wait."""
         while self._calls:
-            self._calls.popleft()()
+            call = self._calls.popleft()
+            try:
+                call()
+            except Exception:  # noqa: BLE001 - the edge: one bad call must not stop the others
+                _log.exception("a call to the pool's I/O thread failed")
 
     def publish(self, place: Place, snapshot: Snapshot) -> None:
         """On the I/O thread: let the others see a worker's new state."""

@@ -18,10 +18,14 @@ T = TypeVar("T")
 
 
 class Guard:
-    """Runs user code so that an interrupt ends it, wherever the signal strikes."""
+    """Runs user code so that an interrupt ends it, wherever the signal strikes.
 
-    def __init__(self) -> None:
+    `otherwise` is called when the signal comes while no user code runs.
+    """
+
+    def __init__(self, otherwise: Callable[[], None]):
         self._armed = False
+        self._otherwise = otherwise
 
     def install(self) -> None:
         """Take over SIGINT; in the main thread."""
@@ -47,3 +51,4 @@ class Guard:
     def _strike(self, _signal: int, _frame: FrameType | None) -> None:
         if self._armed:
             raise KeyboardInterrupt
+        self._otherwise()

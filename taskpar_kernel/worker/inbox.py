@@ -177,8 +177,7 @@ class Inbox:
 def _keys_read(instruction: Instruction) -> tuple[Key, ...]:
     """Return the bundles that `instruction` needs."""
     if isinstance(instruction, Attempt):
-        ambient = () if instruction.ambient is None else (instruction.ambient,)
-        return (*(key for _, key in instruction.reads), *ambient)
+        return instruction.needs
     if isinstance(instruction, Send) and not instruction.name:
         return (instruction.key,)
     return ()

@@ -6,7 +6,6 @@ waits; a queue that nobody reads grows, and that is its owner's business.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,14 +57,14 @@ class Outbound:
         what = value.name or f"value {value.key}"
         outcome = f": {value.error}" if value.error else ""
         for target in targets:
-            began_s = time.monotonic()
+            # before it leaves: who has received it may read this log
+            self._log.line(f"send {what} to {called(target)}{outcome}")
             if target == HOME:
                 self._home.send(frames)
             elif target == self._post.place:
                 self._arrive(value)
             else:
                 self._peers.send(target, frames)
-            self._log.line(f"send {what} to {called(target)}{outcome}", began_s)
 
 
 def called(place: Place) -> str:

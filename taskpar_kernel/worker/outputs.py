@@ -123,7 +123,8 @@ class PrivateIOPubThread(IOPubThread):  # type: ignore[misc]
         """Send, and look whether a subscription came in meanwhile.
 
         Sending takes notice of what has arrived on the socket, so the stream that listens on it is
-        not woken any more, and the subscriber would wait for its welcome until something else comes.
+        not woken any more, and the subscriber would wait for its welcome until something else
+        comes.
         """
         super()._really_send(msg, *args, **kwargs)
         if not self.closed and can_read(self.socket):

@@ -6,6 +6,7 @@ but leaves no history. A cell with top-level await runs as a task on the worker'
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def _finished(instruction: Run, result: Any, shell: Any, start_s: float) -> Fini
     error = result.error_before_exec or result.error_in_exec
     if error is None:
         return Finished(instruction.ticket, HOME, ok=True, start_s=start_s, end_s=time.monotonic())
-    interrupted = isinstance(error, KeyboardInterrupt)
+    interrupted = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
     return Finished(
         instruction.ticket,
         HOME,

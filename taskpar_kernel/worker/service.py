@@ -69,7 +69,7 @@ class Service:
         self._inbox = Inbox(store)
         self._attempts = Attempts(store, Segments(store.segments or None, store.owner))
         self._variables = Variables(shell, post.place)
-        self._guard = Guard()
+        self._guard = Guard(self._cancel_running)
         self._sockets = Sockets()
         self._reader = self._sockets.inbox(post.inbox)
         self._out = Outbound(post, self._sockets, log, self._arrive)
@@ -220,10 +220,7 @@ class Service:
     # User code
 
     def _attempt(self, instruction: Attempt) -> None:
-        needed = [key for _, key in instruction.reads]
-        if instruction.ambient is not None:
-            needed.append(instruction.ambient)
-        for key in needed:
+        for key in instruction.needs:
             if key not in self._store:
                 why = f"value {key} is not here: {self._inbox.why_absent(key)}"
                 self._out.tell(_not_done(instruction.ticket, self._place, why))
@@ -251,10 +248,23 @@ class Service:
         if isinstance(finished, Finished):
             self._finish(finished, label)
         else:
-            self._running = self._loop.create_task(self._await_run(finished, label))
+            self._running = self._loop.create_task(
+                self._await_run(finished, label, _interrupted(instruction.ticket, start_s))
+            )
 
-    async def _await_run(self, running: Awaitable[Finished], label: str) -> None:
-        self._finish(await running, label)
+    def _cancel_running(self) -> None:
+        """Interrupt a run that awaits: nothing of it is on the stack, so its task is cancelled."""
+        if self._running is not None:
+            self._loop.call_soon_threadsafe(self._running.cancel)
+
+    async def _await_run(
+        self, running: Awaitable[Finished], label: str, interrupted: Finished
+    ) -> None:
+        try:
+            finished = await running
+        except asyncio.CancelledError:
+            finished = replace(interrupted, end_s=time.monotonic())
+        self._finish(finished, label)
         self._running = None
         self._busy = False
         self._wake()
@@ -267,9 +277,9 @@ class Service:
 
     def _finish(self, finished: Finished, label: str) -> None:
         outputs = self._outputs.end(finished.ticket)
-        self._out.tell(replace(finished, worker=self._place, outputs=outputs))
         suffix = "" if finished.ok else f": {finished.why}"
         self._log.line(f"{label}{suffix}", finished.start_s)
+        self._out.tell(replace(finished, worker=self._place, outputs=outputs))
 
 
 def _first_line(source: str) -> str:

@@ -6,13 +6,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from taskpar_kernel.pool.pool import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 LIMIT_S = 15.0
 ROOT = Path(__file__).parents[2]

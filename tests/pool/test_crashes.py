@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import marshal
 import queue
 import signal
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -33,6 +34,9 @@ from taskpar_kernel.pool.link import WorkerPool
 from taskpar_kernel.pool.pool import Pool
 from taskpar_kernel.settings import Settings
 from taskpar_kernel.transport.pickling import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ONE, TWO = Place(1), Place(2)
 
@@ -144,8 +148,6 @@ def link(events: Events) -> Iterator[WorkerPool]:
 
 
 def attempt(ticket: int, code: str, *reads: tuple[str, Key]) -> Attempt:
-    import marshal
-
     compiled = marshal.dumps(compile(code, f"s{ticket}", "exec"))
     return Attempt(Ticket(ticket), Key(1000 + ticket), compiled, f"s{ticket}", reads)
 
@@ -263,7 +265,7 @@ def test_bad_interpreter_is_told_not_raised(events: Events, tmp_path: Path):
     pool.start()
     assert events.until(Lost).final
     assert "no-python" in pool.failure
-    with pytest.raises(PoolError, match="0 of 2 workers are up.*no-python"):
+    with pytest.raises(PoolError, match=r"0 of 2 workers are up.*no-python"):
         pool.wait_ready(LIMIT_S)
     pool.close()
 

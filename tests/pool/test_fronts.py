@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import stat
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -14,6 +14,9 @@ from conftest import LIMIT_S, Front, alive
 
 from taskpar_kernel.pool import folder
 from taskpar_kernel.pool.pool import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOLD_THE_GIL = "import ctypes; ctypes.PyDLL(None).sleep(30)"
 ENDS: dict[str, Callable[[Front], None]] = {

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
-from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from conftest import LIMIT_S, alive
 
 from taskpar_kernel.errors import PoolError, ReceiveTimeout, RemoteError, UsageError
 from taskpar_kernel.pool.pool import Pool
 
-LIMIT_S = 15.0
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def lines(log: str) -> list[str]:
@@ -128,7 +130,7 @@ def test_many_flushed_lines_are_not_dropped(pool: Pool):
 def test_top_level_await_magics_and_input(pool: Pool):
     code = "import asyncio\nawait asyncio.sleep(0)\nwhere = %pwd\nprint('there')"
     assert pool.run(1, code).result(LIMIT_S).stdout == "there\n"
-    assert pool.gather(1, "where") == {"where": os.getcwd()}
+    assert pool.gather(1, "where") == {"where": str(Path.cwd())}
     with pytest.raises(RemoteError, match="StdinNotImplementedError"):
         pool.run(1, "input()").result(LIMIT_S)
 
@@ -194,6 +196,23 @@ def test_interrupt_reaches_user_code_only(pool: Pool, wait_until: Callable[..., 
     with pytest.raises(RemoteError, match="KeyboardInterrupt"):
         run.result(0)
     assert pool.run(1, "print('well')").result(LIMIT_S).stdout == "well\n"
+
+
+def test_interrupt_of_code_that_awaits(pool: Pool, wait_until: Callable[..., float]):
+    pool.wait_ready(LIMIT_S)
+    run = pool.run(1, "import asyncio\nawait asyncio.sleep(30)")
+    wait_until(lambda: run.done() or pool.interrupt(1))
+    with pytest.raises(RemoteError, match=r"interrupted|CancelledError"):
+        run.result(0)
+    assert pool.run(1, "print('well')").result(LIMIT_S).stdout == "well\n"
+
+
+def test_children_of_a_worker_end_with_it(pool: Pool, wait_until: Callable[..., float]):
+    code = "import subprocess; print(subprocess.Popen(['sleep', '60']).pid)"
+    child = int(pool.run(1, code).result(LIMIT_S).stdout)
+    assert alive(child)
+    pool.run(1, "import os; os._exit(1)")
+    wait_until(lambda: not alive(child))
 
 
 def test_sender_that_exits_cleanly_has_sent(pool: Pool):
