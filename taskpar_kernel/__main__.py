@@ -12,7 +12,10 @@ def main() -> int:
         from taskpar_kernel.install import main as install
 
         return install(sys.argv[2:])
-    if any(word in {"-f", "--help", "--help-all", "--version"} or word.startswith("--") for word in sys.argv[1:]):
+    if any(
+        word in {"-f", "--help", "--help-all", "--version"} or word.startswith("--")
+        for word in sys.argv[1:]
+    ):
         from taskpar_kernel.seed import HashSeed
 
         HashSeed.fix()

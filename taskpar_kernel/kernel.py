@@ -44,7 +44,9 @@ class TaskParKernel(IPythonKernel):  # type: ignore[misc]
     @property
     def banner(self) -> str:
         """Say what this kernel is, above IPython's own banner."""
-        line = f"taskpar {__version__}: independent work in a cell runs in parallel; %taskpar tells\n"
+        line = (
+            f"taskpar {__version__}: independent work in a cell runs in parallel; %taskpar tells\n"
+        )
         return f"{self.shell.banner}{line}"
 
     def start(self) -> None:
@@ -57,7 +59,7 @@ class TaskParKernel(IPythonKernel):  # type: ignore[misc]
         timer.daemon = True
         timer.start()
 
-    def do_shutdown(self, restart: bool) -> Any:  # noqa: FBT001 - ipykernel's signature
+    def do_shutdown(self, restart: bool) -> Any:
         """Shut down, and take the workers along."""
         if self.shell.door is not None:
             self.shell.door.close()

@@ -248,7 +248,12 @@ class TaskParMagics(Magics):  # type: ignore[misc]
         %taskpar last [--json|--text]  what ran where in the last cell
         """
         words = line.split()
-        commands = {"on": self._on, "off": self._off, "workers": self._show_workers, "last": self._last}
+        commands = {
+            "on": self._on,
+            "off": self._off,
+            "workers": self._show_workers,
+            "last": self._last,
+        }
         name = words[0] if words else "last"
         if name not in commands:
             allowed = ", ".join(commands)

@@ -75,7 +75,7 @@ def _restore_filters(state: tuple[Any, ...]) -> None:
     warnings.filters[:] = [  # type: ignore[index]
         ("always", *f[1:]) if f[0] in {"default", "module", "once"} else f for f in state
     ]
-    warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001
+    warnings._filters_mutated()  # type: ignore[attr-defined]
 
 
 def _numpy_random() -> object:
@@ -122,20 +122,20 @@ def _restore_numpy(state: Any) -> None:
 
 def _pandas_options() -> Any:
     config = _loaded("pandas._config.config")
-    return None if config is None else copy.deepcopy(config._global_config)  # noqa: SLF001
+    return None if config is None else copy.deepcopy(config._global_config)
 
 
 def _restore_pandas(state: Any) -> None:
     import pandas  # noqa: F401, ICN001, PLC0415 - home has it loaded
 
     config = sys.modules["pandas._config.config"]
-    config._global_config.clear()  # type: ignore[attr-defined]  # noqa: SLF001
-    config._global_config.update(copy.deepcopy(state))  # type: ignore[attr-defined]  # noqa: SLF001
+    config._global_config.clear()  # type: ignore[attr-defined]
+    config._global_config.update(copy.deepcopy(state))  # type: ignore[attr-defined]
 
 
 def _pandas_mark() -> object:
     config = _loaded("pandas._config.config")
-    return None if config is None else repr(config._global_config)  # noqa: SLF001
+    return None if config is None else repr(config._global_config)
 
 
 def _rc() -> Any:

@@ -76,15 +76,15 @@ class _Decomposer:
         units = [self.unit(call, e) for call, e in self.dear(_arguments(node), scope)]
         if self.eager and whole and not units:
             return [self.unit(node, effects)]
-        return [*units, self.home(node, effects)]
+        return [*units, self.home(node, effects, whole=not units)]
 
     def unit(self, node: ast.stmt | ast.expr, effects: Effects) -> Unit:
         text = _text(node)
         return Unit(self.number(), node, effects, text, node.lineno, effects.cost_s == 0.0)
 
-    def home(self, node: ast.stmt, effects: Effects) -> HomeStep:
+    def home(self, node: ast.stmt, effects: Effects, *, whole: bool) -> HomeStep:
         why = str(effects.home[0]) if effects.home else "stores, prints or draws, in order"
-        return HomeStep(self.number(), node, effects, _text(node), node.lineno, why)
+        return HomeStep(self.number(), node, effects, _text(node), node.lineno, why, whole)
 
     def dear(
         self, expressions: Iterable[ast.expr | None], scope: Scope

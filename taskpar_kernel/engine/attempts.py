@@ -28,6 +28,11 @@ class AttemptRecord:
     reads: tuple[tuple[str, Bundle], ...]
     modules: tuple[tuple[str, object], ...]
     ambient: dict[str, object]
+    inputs: tuple[Bundle, ...]
+    """Every bundle its prelude or its code reads."""
+    made: tuple[str, ...]
+    """Names it reads as its prelude made them."""
+    replica: Bundle | None
     issued_s: float = field(default_factory=time.monotonic)
     started_s: float | None = None
     finished: Finished | None = None

@@ -246,9 +246,7 @@ class CellRun:
             assert finished is not None
             assert finished.packed is not None
             try:
-                opened = open_outcome(
-                    finished.packed, self._session.segments, self._ledger.resolve
-                )
+                opened = open_outcome(finished.packed, self._session.segments, self._ledger.resolve)
             except NotPortable as refused:
                 return f"its outcome cannot be brought home: {refused}"
             with deferred_interrupts():
@@ -271,7 +269,19 @@ class CellRun:
                 return f"what `{name}` is bound to was changed in between"
         if self._ledger.ambient_mark() != attempt.ambient:
             return "process-wide state was changed in between"
-        return ""
+        return self._different_prelude(attempt)
+
+    def _different_prelude(self, attempt: AttemptRecord) -> str:
+        """Return '' if home's own run of the cheap statements made what the worker's made."""
+        finished, bundle = attempt.finished, attempt.replica
+        if bundle is None or bundle.at_home or finished is None or finished.replica is None:
+            return ""
+        values = {n: self._namespace[n] for n in attempt.made if n in self._namespace}
+        if len(values) == len(attempt.made) and self._ledger.accept_replica(
+            bundle, values, attempt.inputs, finished.replica
+        ):
+            return ""
+        return f"`{', '.join(attempt.made)}` came out differently at home"
 
     def _wait_for(self, attempt: AttemptRecord) -> None:
         """Return when the attempt is over, or when home had better run it itself."""

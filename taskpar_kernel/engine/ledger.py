@@ -20,7 +20,7 @@ from taskpar_kernel.ambient import providers as ambient
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Touch
 from taskpar_kernel.model.ids import HOME, Key, Place
-from taskpar_kernel.model.messages import Packed
+from taskpar_kernel.model.messages import Packed, Replica
 from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value
 from taskpar_kernel.transport.segments import Segments
 
@@ -141,8 +141,12 @@ class Ledger:
         return bundle.key, mark, bundle
 
     def ambient_mark(self) -> dict[str, object]:
-        """Return the fingerprint of the ambient state that workers are given."""
-        if self._ambient_epoch != self.epoch or self.home_is_busy:
+        """Return the fingerprint of the ambient state that workers are given.
+
+        While home is busy that is the one from before: what home's statement does to it in
+        passing (a `catch_warnings` block inside a library) is nobody else's state.
+        """
+        if self._ambient_epoch != self.epoch and not self.home_is_busy:
             self._ambient_mark = ambient.fingerprint(carried_only=True)
             self._ambient_epoch = self.epoch
         return self._ambient_mark
@@ -152,6 +156,7 @@ class Ledger:
     def before_home(self, effects: Effects) -> None:
         """Home is about to run something: fix what can only be fixed before."""
         if effects.touch is Touch.ANY:
+            self.ambient_mark()
             self.home_is_busy = True
             for bundle in self.bundles.values():
                 self._fix(bundle)
@@ -215,6 +220,41 @@ class Ledger:
         bundle = Bundle(key, at_home=False, holders={worker})
         self.bundles[key] = bundle
         return bundle
+
+    def accept_replica(
+        self, bundle: Bundle, values: dict[str, Any], inputs: Iterable[Bundle], replica: Replica
+    ) -> bool:
+        """Whether `values` at home are what an attempt's prelude made; then `bundle` stands for them.
+
+        Both ends pickle the same names in the same order; equal bytes mean equal states, and the
+        same numbers for the same objects.
+        """
+        known = {
+            id(obj): (b.key, index)
+            for b in inputs
+            for index, obj in b.numbered.objects.items()
+            if b.at_home
+        }
+        try:
+            content = self._pickle(values)
+            structure = (
+                content if replica.content is None else pickle_value((values, [], ()), known)
+            )
+        except NotPortable:
+            return False
+        if replica.content is None:
+            if content.numbered.index_of.keys() & known.keys():
+                return False
+        elif content.fingerprint() != replica.content:
+            return False
+        if structure.fingerprint() != replica.structure:
+            return False
+        bundle.objects = dict(values)
+        bundle.numbered = structure.numbered
+        bundle.fingerprint = content.fingerprint()
+        bundle.at_home = True
+        bundle.verified = self.epoch
+        return True
 
     def take_in(self, bundle: Bundle, opened: Opened) -> None:
         """The outcome `bundle` was committed: home has its objects now."""

@@ -5,7 +5,7 @@ name where its value will come from at that point of the program:
 
     known     home has it now (or the loop will bind it): it can be sent
     outcome   an attempt that is out makes it: its worker sends it on
-    deferred  a trivial statement makes it: that goes out together with whoever needs it
+    deferred  a cheap statement makes it: whoever needs it repeats that statement on the spot
     pending   home, or a statement that is not out, makes it: whoever reads it has to wait
 
 A unit whose inputs are all of the first three kinds is sent out, as long as workers have room. The
@@ -23,7 +23,7 @@ import sys
 import time
 import types
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,17 +31,18 @@ from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.stream import Binding, Instance, Item, Opaque, Order, Stream
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects
-from taskpar_kernel.model.ids import HOME, Place, Ticket, UnitId
+from taskpar_kernel.model.ids import HOME, Key, Place, Ticket, UnitId
 from taskpar_kernel.model.messages import (
     VALUE_NAME,
     Attempt,
+    Code,
     Instruction,
     Receive,
     Script,
     Send,
     Value,
 )
-from taskpar_kernel.model.steps import TopLevel, Unit
+from taskpar_kernel.model.steps import HomeStep, TopLevel, Unit
 
 if TYPE_CHECKING:
     from taskpar_kernel.engine.costs import Costs
@@ -53,6 +54,9 @@ WINDOW = 256
 """Instances looked at in one scan; a scan of this many takes about a millisecond."""
 WORTH_S = 0.004
 """A statement known to be shorter than this stays home: going out and back costs a tenth of it."""
+CHEAP_S = 0.001
+"""A statement known to be shorter than this is repeated by whoever needs what it makes."""
+LONGEST_PRELUDE = 32
 _UNKNOWN_S = 0.1
 """What a statement of unknown cost counts for when the least loaded worker is chosen."""
 _ROOM = 2
@@ -209,7 +213,7 @@ class Lookahead:
 
     def _load(self, ready: frozenset[Place]) -> dict[Place, tuple[int, float]]:
         now_s = time.monotonic()
-        loads = {place: (0, 0.0) for place in sorted(ready)}
+        loads = dict.fromkeys(sorted(ready), (0, 0.0))
         for attempt in self.attempts.values():
             if not attempt.over and attempt.worker in loads:
                 number, seconds = loads[attempt.worker]
@@ -226,17 +230,18 @@ class Lookahead:
     def _consider(self, instance: Instance, *, bold: bool) -> int:
         attempt = instance.attempt
         if attempt is not None and not attempt.dropped:
-            self._bind_outcome(instance, attempt)
+            self._bind_outcome(instance, _Outcome(attempt))
             return 0
-        step = instance.step
-        if not isinstance(step, Unit) or instance.order <= self.here or attempt is not None:
+        here = instance.order <= self.here and not (self.settings.eager and not bold)
+        if here or attempt is not None:
             self._pend(instance.effects)
             return 0
         try:
             sources = self._sources(instance.effects)
-            if step.trivial and not self.settings.eager:
-                return self._defer(instance, sources)
-            if not self._worth(step, bold=bold):
+            if self._goes_along(instance.step):
+                self._bind_outcome(instance, _Deferred(instance, sources))
+                return 0
+            if not isinstance(instance.step, Unit) or not self._worth(instance.step, bold=bold):
                 self._pend(instance.effects)
                 return 0
             attempt = self._send_out(instance, sources)
@@ -244,22 +249,27 @@ class Lookahead:
             instance.refused = str(why)
             self._pend(instance.effects)
             return 0
-        self._bind_outcome(instance, attempt)
+        self._bind_outcome(instance, _Outcome(attempt))
         return 1
+
+    def _goes_along(self, step: Unit | HomeStep) -> bool:
+        """Whether a step is so cheap that whoever needs what it makes repeats it on the spot."""
+        if self.settings.eager or not step.effects.travels or step.effects.prints:
+            return False
+        if isinstance(step, HomeStep) and not step.whole:
+            return False
+        if step.effects.files_read or step.effects.draws or step.effects.deletes:
+            return False
+        if isinstance(step.node, ast.expr):
+            return False
+        estimate = self.costs.estimate(step)
+        return estimate is not None and estimate < CHEAP_S
 
     def _worth(self, step: Unit, *, bold: bool) -> bool:
         if self.settings.eager:
             return True
         cost_s = self.costs.estimate(step)
         return bold if cost_s is None else cost_s >= WORTH_S
-
-    def _defer(self, instance: Instance, sources: dict[str, Any]) -> int:
-        deferred = _Deferred(instance, sources)
-        if instance.effects.changes or instance.effects.deletes:
-            self._pend(instance.effects)
-        for name in instance.effects.writes:
-            self._env[name] = deferred
-        return 0
 
     # Where values come from --------------------------------------------------------------------
 
@@ -303,43 +313,40 @@ class Lookahead:
     def _interesting(self) -> frozenset[str]:
         return frozenset[str]().union(*(top.effects.reads for top in self.tops))
 
-    def _bind_outcome(self, instance: Instance, attempt: AttemptRecord) -> None:
+    def _bind_outcome(self, instance: Instance, source: _Outcome | _Deferred) -> None:
         effects = instance.effects
         for name in effects.changes:
-            source = self._env.get(name) or _Known(self.namespace.get(name, _PENDING))
-            if isinstance(source, _Known) and source.value is not _PENDING:
-                self._pend_holders(source.value)
-            self._env[name] = _Outcome(attempt)
+            old = self._env.get(name) or _Known(self.namespace.get(name, _PENDING))
+            if isinstance(old, _Known) and old.value is not _PENDING:
+                self._pend_holders(old.value)
+            self._env[name] = source
         for name in effects.writes:
-            self._env[name] = _Outcome(attempt)
+            self._env[name] = source
         for name in effects.deletes:
             self._env[name] = _PENDING
 
     # Sending out -------------------------------------------------------------------------------
 
-    def _send_out(
-        self, instance: Instance, sources: dict[str, Any], worker: Place | None = None
-    ) -> AttemptRecord:
+    def _send_out(self, instance: Instance, sources: dict[str, Any]) -> AttemptRecord:
         assert isinstance(instance.step, Unit)
+        prelude = _needed_before(sources)
         try:
-            values, modules = _split_modules(sources)
-            bundles = self.ledger.bundles_for(values)
+            inputs = [self._inputs(s) for s in (*(d.sources for d in prelude), sources)]
+            _refuse_split_objects(bundles for bundles, _ in inputs)
             ambient_key, ambient_mark, ambient = self.ledger.ambient_key()
         except NotPortable as why:
             raise Blocked(str(why)) from None
-        worker = worker or self._choose(instance, sources, bundles)
-        for name, source in sources.items():
-            if isinstance(source, _Deferred):
-                sources[name] = _Outcome(self._send_deferred(source, worker))
-            if isinstance(sources[name], _Outcome):
-                bundles[name] = sources[name].attempt.outcome
-        script: list[Instruction] = []
-        needed = {b.key: b for b in bundles.values()}
+        bundles, modules = inputs[-1]
+        everything = {b.key: b for found, _ in inputs for b in found.values()}
+        worker = self._choose(instance, sources, everything)
         if ambient is not None:
-            needed[ambient.key] = ambient
-        for bundle in needed.values():
+            everything[ambient.key] = ambient
+        script: list[Instruction] = []
+        for bundle in everything.values():
             self._deliver(bundle, worker, script)
         outcome = self.ledger.expect(self.ledger.next_key(), worker)
+        replica = self.ledger.expect(self.ledger.next_key(), worker) if prelude else None
+        number = {d.instance.order: i for i, d in enumerate(prelude)}
         attempt = AttemptRecord(
             self.next_ticket(),
             instance,
@@ -348,6 +355,9 @@ class Lookahead:
             tuple(bundles.items()),
             tuple((name, sys.modules[module]) for name, module in modules),
             ambient_mark,
+            tuple(everything.values()),
+            tuple(name for name, s in sources.items() if isinstance(s, _Deferred)),
+            replica,
         )
         script.append(
             Attempt(
@@ -355,24 +365,33 @@ class Lookahead:
                 outcome.key,
                 self._code(instance.step),
                 f"line {instance.step.line}: {instance.step.text}",
-                tuple((name, bundle.key) for name, bundle in bundles.items()),
+                _keys(bundles),
                 tuple(modules),
                 ambient_key,
                 tuple(sorted(instance.effects.changes)),
+                tuple(
+                    Code(self._code(d.instance.step), _keys(b), tuple(m), _made(d.sources, number))
+                    for d, (b, m) in zip(prelude, inputs[:-1], strict=True)
+                ),
+                _made(sources, number),
+                None if replica is None else replica.key,
             )
         )
         self.attempts[attempt.ticket] = attempt
         instance.attempt = attempt
         self.pool.post(worker, Script(tuple(script)))
-        number, seconds = self._loads.get(worker, (0, 0.0))
-        self._loads[worker] = (number + 1, seconds + self._cost(instance))
+        count, seconds = self._loads.get(worker, (0, 0.0))
+        self._loads[worker] = (count + 1, seconds + self._cost(instance))
         return attempt
 
-    def _send_deferred(self, deferred: _Deferred, worker: Place) -> AttemptRecord:
-        present = deferred.instance.attempt
-        if present is not None and not present.dropped:
-            return present
-        return self._send_out(deferred.instance, deferred.sources, worker)
+    def _inputs(self, sources: dict[str, Any]) -> tuple[dict[str, Bundle], list[tuple[str, str]]]:
+        """Return the bundles and the modules from which these sources come."""
+        values, modules = _split_modules(sources)
+        bundles = self.ledger.bundles_for(values)
+        for name, source in sources.items():
+            if isinstance(source, _Outcome):
+                bundles[name] = source.attempt.outcome
+        return bundles, modules
 
     def _deliver(self, bundle: Bundle, worker: Place, script: list[Instruction]) -> None:
         """See to it that `bundle` is at `worker` before the attempt that follows in `script`."""
@@ -393,17 +412,21 @@ class Lookahead:
         bundle.holders.add(worker)
 
     def _choose(
-        self, instance: Instance, sources: dict[str, Any], bundles: dict[str, Bundle]
+        self, instance: Instance, sources: dict[str, Any], bundles: dict[Key, Bundle]
     ) -> Place:
         """Return the worker on which the instance would end first; ties go to the lowest number."""
         made_by = {s.attempt.worker for s in sources.values() if isinstance(s, _Outcome)}
+        for name in instance.effects.changes:
+            source = sources.get(name)
+            if isinstance(source, _Outcome) and source.attempt.worker in self._loads:
+                return source.attempt.worker  # an object that changes step by step stays put
         best: tuple[float, Place] | None = None
         for place, (number, seconds) in self._loads.items():
             if not self._has_room(number, seconds, instance) and place not in made_by:
                 continue
             moved = sum(
                 b.packed.nbytes
-                for b in {b.key: b for b in bundles.values()}.values()
+                for b in bundles.values()
                 if b.packed is not None and place not in b.holders
             )
             start_s = seconds + moved / _BYTES_PER_S
@@ -423,7 +446,7 @@ class Lookahead:
             return True
         return self.costs.known(instance.step) is not None and seconds < _ROOM_S
 
-    def _code(self, unit: Unit) -> bytes:
+    def _code(self, unit: Unit | HomeStep) -> bytes:
         code = self._codes.get(unit.id)
         if code is None:
             node = unit.node
@@ -444,9 +467,7 @@ class Lookahead:
             source = self._env.get(name)
             if isinstance(source, _Known):
                 known[name] = source.value
-            elif source is not None:
-                return None
-            elif name not in self.namespace and not hasattr(builtins, name):
+            elif source is not None or (name not in self.namespace and not hasattr(builtins, name)):
                 return None
         expression = ast.Expression(node)
         try:
@@ -454,6 +475,45 @@ class Lookahead:
             return iter(eval(code, self.namespace, known))  # noqa: S307 - harmless by analysis
         except Exception:  # noqa: BLE001 - home will raise it at its turn
             return iter(())
+
+
+def _needed_before(sources: dict[str, Any]) -> list[_Deferred]:
+    """Return the cheap statements these sources need, theirs included, in program order.
+
+    Raises:
+        Blocked: they are too many to be repeated for one statement.
+    """
+    found: dict[Order, _Deferred] = {}
+    queue = [s for s in sources.values() if isinstance(s, _Deferred)]
+    while queue:
+        deferred = queue.pop()
+        if deferred.instance.order not in found:
+            found[deferred.instance.order] = deferred
+            queue += [s for s in deferred.sources.values() if isinstance(s, _Deferred)]
+    if len(found) > LONGEST_PRELUDE:
+        raise Blocked("too many cheap statements come before it")
+    return [found[order] for order in sorted(found)]
+
+
+def _keys(bundles: dict[str, Bundle]) -> tuple[tuple[str, Key], ...]:
+    return tuple((name, bundle.key) for name, bundle in bundles.items())
+
+
+def _made(sources: dict[str, Any], number: dict[Order, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(
+        (name, number[source.instance.order])
+        for name, source in sources.items()
+        if isinstance(source, _Deferred)
+    )
+
+
+def _refuse_split_objects(inputs: Iterable[dict[str, Bundle]]) -> None:
+    """Raise NotPortable if two bundles of one attempt would hold copies of the same object."""
+    seen: dict[int, Bundle] = {}
+    for bundle in {b.key: b for bundles in inputs for b in bundles.values()}.values():
+        for number in bundle.numbered.index_of:
+            if seen.setdefault(number, bundle) is not bundle:
+                raise NotPortable("statements before it share objects with what it reads")
 
 
 def _split_modules(sources: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:

@@ -33,8 +33,8 @@ from taskpar_kernel.model.messages import (
     Lost,
     Output,
     Preload,
-    Received,
     Ready,
+    Received,
     Script,
     Started,
 )
@@ -135,7 +135,9 @@ class Session:
     def _no_pool(self, why: str) -> None:
         if not self._warned:
             self._warned = True
-            self.say(f"taskpar: the workers could not be started ({why}); cells run serially at home")
+            self.say(
+                f"taskpar: the workers could not be started ({why}); cells run serially at home"
+            )
 
     def say(self, line: str) -> None:
         """Tell the user one line, on stderr."""
@@ -291,7 +293,9 @@ class Session:
 
     def _watch(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._look, name="taskpar look-ahead", daemon=True)
+            self._thread = threading.Thread(
+                target=self._look, name="taskpar look-ahead", daemon=True
+            )
             self._thread.start()
         self._busy.set()
 
@@ -321,7 +325,9 @@ def serial_record(nodes: Sequence[ast.stmt], wall_s: float, workers: int) -> Run
 
     reason = "nothing in this cell could run beside something else and gain"
     statements = tuple(
-        StatementRecord(n.lineno, ast.unparse(n).split("\n", 1)[0][:120], "home", "home", 0.0, 0.0, reason)
+        StatementRecord(
+            n.lineno, ast.unparse(n).split("\n", 1)[0][:120], "home", "home", 0.0, 0.0, reason
+        )
         for n in nodes
     )
     return RunRecord(wall_s, wall_s, workers, statements)
@@ -350,7 +356,9 @@ def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
     return [alias.name for alias in node.names]
 
 
-_DRAWING = frozenset({"matplotlib", "seaborn", "plotly", "bokeh", "altair", "IPython", "ipywidgets"})
+_DRAWING = frozenset(
+    {"matplotlib", "seaborn", "plotly", "bokeh", "altair", "IPython", "ipywidgets"}
+)
 
 
 def _portable(module: str) -> bool:

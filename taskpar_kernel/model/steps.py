@@ -47,6 +47,8 @@ class HomeStep:
     text: str
     line: int
     why: str
+    whole: bool = False
+    """Whether no part of the statement is a unit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

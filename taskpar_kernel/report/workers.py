@@ -9,7 +9,13 @@ from typing import Any
 def workers_text(conditions: Iterable[Any]) -> str:
     """Return one line for each worker: number, process id, state, memory, time up."""
     rows = [
-        (str(c.number), str(c.pid or ""), c.state, f"{c.memory_bytes / 1e6:.0f} MB", f"{c.up_s:.0f} s")
+        (
+            str(c.number),
+            str(c.pid or ""),
+            c.state,
+            f"{c.memory_bytes / 1e6:.0f} MB",
+            f"{c.up_s:.0f} s",
+        )
         for c in conditions
     ]
     if not rows:

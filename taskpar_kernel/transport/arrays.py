@@ -51,8 +51,8 @@ def _make_array(
     buffer: Any,
     dtype: Any,
     layout: tuple[tuple[int, ...], tuple[int, ...], int, int],
-    dense: bool,  # noqa: FBT001 - positional in the pickle
-    writeable: bool,  # noqa: FBT001
+    dense: bool,
+    writeable: bool,
 ) -> Any:
     import numpy as np  # noqa: PLC0415 - the receiver may not have it loaded yet
 

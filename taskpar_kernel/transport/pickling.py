@@ -275,7 +275,8 @@ def _reduce_function(function: types.FunctionType) -> Any:
     }
     made = (
         home,
-        marshal.dumps(function.__code__),
+        # Format 2 depends on the code alone; later ones also on how often its parts are referred to.
+        marshal.dumps(function.__code__, 2),
         function.__name__,
         len(function.__closure__ or ()),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import types
 from collections import OrderedDict, defaultdict, deque
+from collections.abc import Iterable
 from typing import Any
 
 from taskpar_kernel.errors import NotPortable
@@ -61,8 +62,22 @@ def _numpy_state(value: Any) -> State | None:
 
 def _pandas_state(value: Any) -> State | None:
     if type(value).__name__ in {"DataFrame", "Series"}:
-        return "frame", (value.copy(deep=True)._mgr, value.attrs, getattr(value, "_name", None))  # noqa: SLF001
+        return "frame", (value.copy(deep=True)._mgr, value.attrs, getattr(value, "_name", None))
     return None
+
+
+def frame_arrays(values: Iterable[Any]) -> set[int]:
+    """Return the ids of the arrays in which pandas frames among `values` keep their data.
+
+    A frame's state carries its data; home's old arrays may be shared with other frames (copy on
+    write) and must not be written to.
+    """
+    return {
+        id(block.values)
+        for value in values
+        if type(value).__module__.startswith("pandas.") and hasattr(value, "_mgr")
+        for block in value._mgr.blocks
+    }
 
 
 def _ordinary(kind: type) -> bool:
@@ -133,10 +148,10 @@ def _write_array(target: Any, content: Any) -> None:
 
 def _write_frame(target: Any, content: Any) -> None:
     manager, attributes, name = content
-    target._mgr = manager  # noqa: SLF001 - the one place where a frame keeps its data
+    target._mgr = manager
     target.attrs = attributes
     if hasattr(target, "_name"):
-        target._name = name  # noqa: SLF001
+        target._name = name
 
 
 def _write_attributes(target: Any, content: Any) -> None:

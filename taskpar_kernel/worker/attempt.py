@@ -22,17 +22,26 @@ from typing import TYPE_CHECKING, Any
 from taskpar_kernel.ambient import providers as ambient
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.ids import HOME, Key
-from taskpar_kernel.model.messages import Attempt, Finished
+from taskpar_kernel.model.messages import Attempt, Finished, Replica
 from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value
-from taskpar_kernel.transport.states import is_mutable, shallow_state
+from taskpar_kernel.transport.states import frame_arrays, is_mutable, shallow_state
 from taskpar_kernel.worker.bundles import Bundles, Live, overlaps, references
 from taskpar_kernel.worker.gate import Gate, GateReached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from taskpar_kernel.transport.segments import Segments
     from taskpar_kernel.worker.store import Store
+
+_PARTS_OF_FRAMES = frozenset(
+    {
+        "pandas._libs.internals",
+        "pandas.core.internals.managers",
+        "pandas.core.internals.blocks",
+    }
+)
+"""A frame's state is written as a whole; home's own parts are replaced by it."""
 
 _MODULE_NAMES = frozenset({"__name__", "__builtin__", "__builtins__", "__doc__", "__package__"})
 
@@ -54,17 +63,26 @@ class Attempts:
         """Run one attempt; `worker` and `outputs` of the result are filled in by the caller."""
         start_s = end_s = time.monotonic()
         why, error = "", None
-        parcel = None
+        parcel = replica = None
+        self._gate.forget()
         try:
-            reads = self._reads(instruction)
             self._restore_ambient(instruction.ambient)
-            namespace = self._namespace(reads)
+            inputs = self.bundles.involved(k for k in instruction.needs if k != instruction.ambient)
             before = ambient.fingerprint()
             threads = threading.active_count()
-            involved = self.bundles.involved({key for _, key in instruction.reads})
+            made = self._prelude(instruction, inputs)
+            reads = self._reads(instruction.reads, instruction.modules, instruction.made, made)
+            involved = self.bundles.involved(key for _, key in instruction.reads)
+            if instruction.replica is not None:
+                replica = self._replicate(instruction, reads, inputs)
+                involved[instruction.replica] = self.bundles.live(instruction.replica)
+                involved |= {
+                    k: v for k, v in inputs.items() if k in involved[instruction.replica].held
+                }
+            namespace = self._namespace(reads)
             start_s = time.monotonic()
             try:
-                self._execute(instruction, namespace)
+                self._execute(instruction.code, namespace)
             except BaseException as raised:
                 error = raised
                 self._discard_changed(involved)
@@ -97,6 +115,7 @@ class Attempts:
             evalue=_text_of(error),
             traceback="".join(traceback.format_exception(error)) if error and not packed else "",
             packed=packed,
+            replica=replica if packed is not None else None,
             files_read=tuple((path, *state) for path, state in self._gate.files.items()),
         )
 
@@ -113,16 +132,72 @@ class Attempts:
 
     # Before ----------------------------------------------------------------------------------
 
-    def _reads(self, instruction: Attempt) -> dict[str, Any]:
+    def _reads(
+        self,
+        keys: Iterable[tuple[str, Key]],
+        modules: Iterable[tuple[str, str]],
+        made: Iterable[tuple[str, int]],
+        results: list[dict[str, Any]],
+    ) -> dict[str, Any]:
         reads: dict[str, Any] = {}
-        for name, key in instruction.reads:
+        for name, key in keys:
             names = self.bundles.live(key).names
             if name not in names:
                 raise NotPortable(f"{name!r} is not in the bundle that should hold it")
             reads[name] = names[name]
-        for name, module in instruction.modules:
+        for name, module in modules:
             reads[name] = import_module(module)
+        for name, number in made:
+            if name not in results[number]:
+                raise NotPortable(f"{name!r} was not made by the statement that should make it")
+            reads[name] = results[number][name]
         return reads
+
+    def _prelude(self, instruction: Attempt, inputs: dict[Key, Live]) -> list[dict[str, Any]]:
+        """Run the cheap statements before the main one; return the namespace after each.
+
+        What they change in place is not what later attempts expect of these bundles, so the
+        changed ones are unpacked anew when they are needed again.
+        """
+        results: list[dict[str, Any]] = []
+        for code in instruction.prelude:
+            namespace = self._namespace(self._reads(code.reads, code.modules, code.made, results))
+            self._execute(code.code, namespace)
+            results.append({n: v for n, v in namespace.items() if n not in _MODULE_NAMES})
+        if not instruction.prelude:
+            return results
+        direct = {key for _, key in instruction.reads}
+        for key, live in inputs.items():
+            if not live.constant and (mark := live.present_mark()) != live.mark:
+                self._lose(key, live)
+                if key in direct:
+                    raise NotPortable("a statement before it changed what it reads")
+                live.mark = mark
+        return results
+
+    def _replicate(
+        self, instruction: Attempt, reads: dict[str, Any], inputs: dict[Key, Live]
+    ) -> Replica:
+        """Keep what the prelude made as a bundle of its own, and return its fingerprints."""
+        assert instruction.replica is not None
+        names = {name: reads[name] for name, _ in instruction.made}
+        known = {i: ref for live in inputs.values() for i, ref in live.known.items()}
+        content = pickle_value((names, [], ()))
+        structure, held = content, frozenset[Key]()
+        if content.numbered.index_of.keys() & known.keys():
+            structure, held = pickle_value((names, [], ()), known), frozenset(inputs)
+        if overlaps(structure, _spans(inputs)):
+            raise NotPortable("a statement before it made a view into the memory of an array")
+        mine = references(instruction.replica, structure.numbered)
+        keep = list(structure.numbered.objects.values())
+        for key in held:
+            keep += inputs[key].keep
+            mine |= inputs[key].known
+        live = Live(names, mine, keep, held=held)
+        if not live.constant:
+            live.mark = live.present_mark()
+        self.bundles.adopt(instruction.replica, live)
+        return Replica(structure.fingerprint(), content.fingerprint() if held else None)
 
     def _restore_ambient(self, key: Key | None) -> None:
         if key is None or key == self._ambient:
@@ -142,8 +217,8 @@ class Attempts:
 
     # During ----------------------------------------------------------------------------------
 
-    def _execute(self, instruction: Attempt, namespace: dict[str, Any]) -> None:
-        code = marshal.loads(instruction.code)  # noqa: S302 - compiled by home
+    def _execute(self, marshalled: bytes, namespace: dict[str, Any]) -> None:
+        code = marshal.loads(marshalled)  # noqa: S302 - compiled by home
         self._gate.close()
         try:
             with _warnings_refused():
@@ -215,16 +290,23 @@ class Attempts:
         states = []
         originals: dict[Key, Numbered | None] = {}
         for live in changed.values():
+            parts = frame_arrays(live.keep)
             for obj in live.keep:
                 key, index = reference = known[id(obj)]
+                if type(obj).__module__ in _PARTS_OF_FRAMES or id(obj) in parts:
+                    continue
                 state = shallow_state(obj) if is_mutable(obj) else None
-                if state is not None:
+                if state is not None and not _is_array(obj):
                     states.append((reference, state))
                     continue
                 if key not in originals:
                     originals[key] = self.bundles.fresh(key)
                 fresh = originals[key]
-                if fresh is None or not _same(fresh.objects.get(index), obj):
+                if fresh is not None and _same(fresh.objects.get(index), obj):
+                    continue
+                if state is not None:
+                    states.append((reference, state))
+                else:
                     raise NotPortable(
                         f"it changed a {type(obj).__qualname__}, which cannot be changed from afar"
                     )
@@ -245,6 +327,8 @@ class Attempts:
         for live in changed.values():
             names |= live.names
         keys = dict(instruction.reads)
+        if instruction.replica is not None:
+            keys |= dict.fromkeys((n for n, _ in instruction.made), instruction.replica)
         unchanged = [n for n in instruction.expected if n in keys and n not in names]
         names |= {n: reads[n] for n in unchanged}
         names |= written
@@ -258,8 +342,8 @@ class Attempts:
         others = frozenset(holds)
         known = {**references(instruction.outcome, parcel.numbered), **known}
         live = Live(names, known, keep, held=others)
-        for key in changed:
-            self.bundles.drop_live([key])
+        for key, old in changed.items():
+            self.bundles.drop_live([key], "its objects were changed since" if old.held else "")
         if not live.constant:
             live.mark = live.present_mark()
         self.bundles.adopt(instruction.outcome, live)
@@ -324,13 +408,13 @@ def _text_of(error: BaseException | None) -> str:
 @contextmanager
 def _warnings_refused() -> Iterator[None]:
     """Let any warning that would be shown end the attempt: home shows it, once, where it is due."""
-    shown = warnings._showwarnmsg  # type: ignore[attr-defined]  # noqa: SLF001
+    shown = warnings._showwarnmsg  # type: ignore[attr-defined]
 
     def refuse(message: Any) -> None:
         raise GateReached(f"a warning: {message.category.__name__}: {message.message}")
 
-    warnings._showwarnmsg = refuse  # type: ignore[attr-defined]  # noqa: SLF001
+    warnings._showwarnmsg = refuse  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        warnings._showwarnmsg = shown  # type: ignore[attr-defined]  # noqa: SLF001
+        warnings._showwarnmsg = shown  # type: ignore[attr-defined]

@@ -16,24 +16,87 @@ from typing import Any
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 _EFFECTS = frozenset(
-    "os.remove os.rename os.rmdir os.mkdir os.link os.symlink os.truncate os.chmod os.chown "
-    "os.lchown os.lchmod os.chflags os.utime os.mkfifo os.mknod os.setxattr os.removexattr "
-    "os.system os.exec os.fork os.forkpty os.posix_spawn os.spawn os.kill os.killpg os.startfile "
-    "os.lockf os.add_dll_directory pty.spawn subprocess.Popen fcntl.flock fcntl.lockf "
-    "socket.__new__ socket.connect socket.bind socket.sendto socket.sendmsg socket.getaddrinfo "
-    "socket.gethostbyname socket.gethostbyaddr socket.gethostname socket.sethostname "
-    "sqlite3.connect sqlite3.connect/handle shutil.copyfile shutil.copymode shutil.copystat "
-    "shutil.copytree shutil.make_archive shutil.move shutil.rmtree shutil.unpack_archive shutil.chown "
-    "tempfile.mkstemp tempfile.mkdtemp urllib.Request http.client.connect smtplib.connect "
-    "ftplib.connect imaplib.open poplib.connect telnetlib.Telnet.open webbrowser.open "
-    "signal.pthread_kill resource.setrlimit resource.prlimit syslog.openlog syslog.syslog "
-    "mmap.__new__ builtins.input builtins.breakpoint cpython.run_command cpython.run_file "
-    "winreg.SetValue".split()
+    [
+        "os.remove",
+        "os.rename",
+        "os.rmdir",
+        "os.mkdir",
+        "os.link",
+        "os.symlink",
+        "os.truncate",
+        "os.chmod",
+        "os.chown",
+        "os.lchown",
+        "os.lchmod",
+        "os.chflags",
+        "os.utime",
+        "os.mkfifo",
+        "os.mknod",
+        "os.setxattr",
+        "os.removexattr",
+        "os.system",
+        "os.exec",
+        "os.fork",
+        "os.forkpty",
+        "os.posix_spawn",
+        "os.spawn",
+        "os.kill",
+        "os.killpg",
+        "os.startfile",
+        "os.lockf",
+        "os.add_dll_directory",
+        "pty.spawn",
+        "subprocess.Popen",
+        "fcntl.flock",
+        "fcntl.lockf",
+        "socket.__new__",
+        "socket.connect",
+        "socket.bind",
+        "socket.sendto",
+        "socket.sendmsg",
+        "socket.getaddrinfo",
+        "socket.gethostbyname",
+        "socket.gethostbyaddr",
+        "socket.gethostname",
+        "socket.sethostname",
+        "sqlite3.connect",
+        "sqlite3.connect/handle",
+        "shutil.copyfile",
+        "shutil.copymode",
+        "shutil.copystat",
+        "shutil.copytree",
+        "shutil.make_archive",
+        "shutil.move",
+        "shutil.rmtree",
+        "shutil.unpack_archive",
+        "shutil.chown",
+        "tempfile.mkstemp",
+        "tempfile.mkdtemp",
+        "urllib.Request",
+        "http.client.connect",
+        "smtplib.connect",
+        "ftplib.connect",
+        "imaplib.open",
+        "poplib.connect",
+        "telnetlib.Telnet.open",
+        "webbrowser.open",
+        "signal.pthread_kill",
+        "resource.setrlimit",
+        "resource.prlimit",
+        "syslog.openlog",
+        "syslog.syslog",
+        "mmap.__new__",
+        "builtins.input",
+        "builtins.breakpoint",
+        "cpython.run_command",
+        "cpython.run_file",
+        "winreg.SetValue",
+    ]
 )
 _CODE = (".py", ".pyc", ".so", ".pyd", ".pth", ".dist-info", ".egg-info")
 
 
-class GateReached(BaseException):  # noqa: N818 - it must pass through `except Exception`
+class GateReached(BaseException):
     """An attempt was about to change the outside world."""
 
 
@@ -48,10 +111,13 @@ class Gate:
         """Files read: absolute path → (mtime in ns, size), or (-1, -1) where there was none."""
         sys.addaudithook(self._audit)
 
-    def close(self) -> None:
-        """Begin to hold back effects, forgetting what was seen before."""
+    def forget(self) -> None:
+        """A new attempt begins: forget what the one before did."""
         self.reached = ""
         self.files = {}
+
+    def close(self) -> None:
+        """Begin to hold back effects."""
         self._thread = threading.get_ident()
 
     def open(self) -> None:
