@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 def walk_body(
     walk: Walk, node: Node, call: Signature, defaults: dict[str, Value] | None = None
 ) -> Summary:
-    """Walk the body of a function in a frame below the walk's own; the walk's ledger becomes its."""
+    """Walk the body of a function in a frame below the walk's own, on the walk's ledger."""
     session = walk.session
     session.serial += 1
     serial = session.serial
     parameters = parameters_of(node.args)
-    lambda_ = isinstance(node, ast.Lambda)
     body: list[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else list(node.body)
     bindings = bindings_of(body, parameters)
     env = _parameter_values(node.args, call, serial, defaults)
@@ -48,7 +47,7 @@ def walk_body(
     elif isinstance(node, ast.AsyncFunctionDef):
         lazy = "a coroutine"
     return Summary(
-        name="lambda" if lambda_ else node.name,  # type: ignore[union-attr]
+        name="lambda" if isinstance(node, ast.Lambda) else node.name,
         parameters=tuple(arg.arg for arg in (*node.args.posonlyargs, *node.args.args)),
         star=node.args.vararg.arg if node.args.vararg else "",
         extra=node.args.kwarg.arg if node.args.kwarg else "",
@@ -103,6 +102,7 @@ def cells_frame(function: FunctionType, outer: Frame) -> Frame:
 
 
 def live_defaults(function: FunctionType) -> dict[str, Value]:
+    """Describe the default arguments of a live function by its parameters."""
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
     given = dict(function.__kwdefaults__ or {})
     values = function.__defaults__ or ()

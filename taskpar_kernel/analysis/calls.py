@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.analysis import classes, functions, library, special
-from taskpar_kernel.analysis.resolve import attribute
+from taskpar_kernel.analysis.resolve import attribute, own
 from taskpar_kernel.analysis.summaries import Arguments, Signature, followable
 from taskpar_kernel.analysis.values import MISSING, Family, Value, family, is_library
 from taskpar_kernel.model.effects import Blocker
@@ -137,12 +137,12 @@ def _unknown(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) ->
 
 
 def _is_users(callee: Value) -> bool:
-    module = getattr(callee.obj, "__module__", None)
+    module = own(callee.obj, "__module__")
     if callee.obj is MISSING or not isinstance(module, str):
         return False
     return module != "__main__" and not is_library(module)
 
 
 def _dotted(callee: Value) -> str:
-    name = getattr(callee.obj, "__qualname__", callee.attr or "?")
-    return callee.dotted or f"{getattr(callee.obj, '__module__', '?')}.{name}"
+    name = own(callee.obj, "__qualname__") or callee.attr or "?"
+    return callee.dotted or f"{own(callee.obj, '__module__')}.{name}"

@@ -10,7 +10,7 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis import functions
-from taskpar_kernel.analysis.resolve import static_member
+from taskpar_kernel.analysis.resolve import own, static_member
 from taskpar_kernel.analysis.summaries import Arguments, Followable, followable
 from taskpar_kernel.analysis.values import (
     MISSING,
@@ -79,9 +79,8 @@ def property_of(walk: Walk, kind: Kind, name: str) -> Followable | None:
     member = _member(walk, kind, name)
     if isinstance(member, property):
         return followable(Value(obj=member.fget))
-    inner = getattr(member, "func", None)  # functools.cached_property
-    if inner is not None and type(member).__name__ == "cached_property":
-        return followable(Value(obj=inner))
+    if type(member).__name__ == "cached_property":
+        return followable(Value(obj=own(member, "func")))
     if isinstance(member, ast.FunctionDef) and _decorated(member, "property"):
         return member
     return None
@@ -153,7 +152,7 @@ def _is_foreign(member: object) -> bool:
     """Whether a constructor inherited from a library is unlike those of builtin types."""
     if member is MISSING:
         return False
-    module = getattr(member, "__module__", None)
+    module = own(member, "__module__")
     return isinstance(module, str) and module not in {"builtins", "__main__"}
 
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache, partial
 from itertools import islice
 from types import FrameType, FunctionType, GeneratorType, ModuleType, TracebackType
-from typing import Final
+from typing import Any, Final
 
+from taskpar_kernel.analysis.resolve import own
 from taskpar_kernel.model.effects import Blocker
 
 _LOOKED_AT = 50
@@ -40,14 +41,14 @@ _OTHER_BASES: Final[Mapping[str, Blocker]] = {
 
 def blocker_of(obj: object) -> Blocker | None:
     """Say why the object, or something it directly holds, must stay at home."""
-    kind = type(obj)
+    kind: type[Any] = type(obj)
     if kind is list or kind is tuple or kind is set:
         return _first_of({type(item) for item in islice(obj, _LOOKED_AT)})  # type: ignore[call-overload]
     if kind is dict:
         return _first_of({type(item) for item in islice(obj.values(), _LOOKED_AT)})  # type: ignore[attr-defined]
     found = _type_blocker(kind)
     if found is None and kind.__name__ == "_lru_cache_wrapper":
-        users = getattr(obj, "__module__", None) == "__main__"
+        users = own(obj, "__module__") == "__main__"
         return Blocker.HANDLE if users else None
     return found
 

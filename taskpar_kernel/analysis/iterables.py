@@ -10,11 +10,13 @@ import ast
 import builtins
 import itertools
 from types import ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from taskpar_kernel.analysis.values import MISSING, SCALARS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from taskpar_kernel.model.effects import Scope
 
 _WALKABLE: Final = frozenset({list, tuple, range, str, bytes, dict, set, frozenset})
@@ -37,21 +39,17 @@ def harmless(node: ast.expr, scope: Scope) -> bool:
 
     O(nodes); elements of a container that is given to `sorted` are looked at, up to 1,000.
     """
-    if isinstance(node, ast.Constant):
-        return True
-    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
-        return all(harmless(each, scope) for each in node.elts if not isinstance(each, ast.Starred)) and all(
-            harmless(each.value, scope) for each in node.elts if isinstance(each, ast.Starred)
-        )  # fmt: skip
-    if isinstance(node, ast.Name):
-        return _is_walkable(_object(node, scope))
-    if isinstance(node, ast.Call):
-        return _harmless_call(node, scope)
-    if isinstance(node, ast.Subscript):
-        return _harmless_subscript(node, scope)
-    if isinstance(node, ast.Attribute):
-        return _harmless_attribute(node, scope)
-    return _harmless_arithmetic(node, scope)
+    judge = _JUDGES.get(type(node))
+    return judge is not None and judge(node, scope)
+
+
+def _harmless_display(node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> bool:
+    parts = [each.value if isinstance(each, ast.Starred) else each for each in node.elts]
+    return all(harmless(each, scope) for each in parts)
+
+
+def _harmless_name(node: ast.Name, scope: Scope) -> bool:
+    return _is_walkable(_object(node, scope))
 
 
 def _object(node: ast.expr, scope: Scope) -> object:
@@ -82,22 +80,19 @@ def _is_walkable(obj: object) -> bool:
 
 def _harmless_call(node: ast.Call, scope: Scope) -> bool:
     given = [*node.args, *(word.value for word in node.keywords)]
-    if any(isinstance(each, ast.Starred) for each in given):
-        return False
     if isinstance(node.func, ast.Attribute) and node.func.attr in _VIEWS and not given:
         return type(_object(node.func.value, scope)) is dict
     function = _object(node.func, scope)
-    if function is MISSING or isinstance(function, ModuleType):
-        return False
-    if not all(harmless(each, scope) for each in given):
+    if function is MISSING or not all(harmless(each, scope) for each in given):
         return False
     if function is sorted:
         return len(node.args) == 1 and _sorts_plainly(node, scope)
-    if function in (min, max, sum):
-        return all(_sorted_plainly(each, scope) for each in node.args)
+    if function in _ADDING:
+        return all(_sorted_plainly(each, scope) for each in node.args) and not node.keywords
     return _is_known(function) and all(word.arg in _KEYWORDS for word in node.keywords)
 
 
+_ADDING: Final = (min, max, sum)
 _KEYWORDS: Final = frozenset({"start", "strict", "repeat", "fillvalue"})
 
 
@@ -202,3 +197,17 @@ def _kind(node: ast.expr, scope: Scope) -> type | None:
         return int if _object(node.func, scope) in (len, int, abs, round) else None
     obj = _object(node, scope)
     return None if obj is MISSING else type(obj)
+
+
+_JUDGES: Final[Mapping[type, Callable[[Any, Scope], bool]]] = {
+    ast.Constant: lambda _node, _scope: True,
+    ast.List: _harmless_display,
+    ast.Tuple: _harmless_display,
+    ast.Set: _harmless_display,
+    ast.Name: _harmless_name,
+    ast.Call: _harmless_call,
+    ast.Subscript: _harmless_subscript,
+    ast.Attribute: _harmless_attribute,
+    ast.UnaryOp: _harmless_arithmetic,
+    ast.BinOp: _harmless_arithmetic,
+}

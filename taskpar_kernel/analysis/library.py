@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ast
 import sys
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import BuiltinFunctionType, MethodType
 from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis.ledger import Change
+from taskpar_kernel.analysis.resolve import own
 from taskpar_kernel.analysis.tables import (
     Conventions,
     Entry,
@@ -73,11 +74,15 @@ def _function_entry(callee: Value) -> Entry | None:
         entry = function_entry(name)
         if entry is not None:
             return entry
+    return _class_entry(callee)
+
+
+def _class_entry(callee: Value) -> Entry | None:
+    """Look up a method taken from a class, or bound to an object some time before."""
     obj = callee.obj
     if isinstance(obj, (BuiltinFunctionType, MethodType)):
         owner = obj.__self__
-        cls = owner if isinstance(owner, type) else type(owner)
-        return method_entry(cls, obj.__name__)
+        return method_entry(owner if isinstance(owner, type) else type(owner), obj.__name__)
     if callee.owner is not None and isinstance(callee.owner.obj, type):
         return method_entry(callee.owner.obj, callee.attr)
     return None
@@ -89,26 +94,16 @@ def _names(callee: Value) -> list[str]:
         return [callee.dotted]
     names = [] if callee.dotted is None else [callee.dotted]
     obj = callee.obj
-    if obj is MISSING:
-        return names
-    if callee.owner is not None and isinstance(callee.owner.obj, type):
-        return []  # a member of a class is listed with the class
+    of_class = callee.owner is not None and isinstance(callee.owner.obj, type)
+    if obj is MISSING or of_class:  # a member of a class is listed with the class
+        return names if obj is MISSING else []
     if isinstance(obj, (BuiltinFunctionType, MethodType)):
         shared = _shared_generator(obj.__self__)
-        if shared is not None:
-            return [*names, f"{shared}.{obj.__name__}"]
-        if isinstance(obj, MethodType):
-            return names
-    module = getattr(obj, "__module__", None)
-    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
-    if type(obj).__name__ == "ufunc":
-        module = "numpy"
+        if shared is not None or isinstance(obj, MethodType):
+            return names if shared is None else [*names, f"{shared}.{obj.__name__}"]
+    module = "numpy" if type(obj).__name__ == "ufunc" else own(obj, "__module__")
+    name = own(obj, "__qualname__") or own(obj, "__name__")
     if not isinstance(module, str) or not isinstance(name, str):
-        return names
-    if (
-        not isinstance(obj, (FunctionType, BuiltinFunctionType, type))
-        and name == type(obj).__name__
-    ):
         return names
     public = ".".join(part for part in module.split(".") if not part.startswith("_"))
     root = module.partition(".")[0]
@@ -235,8 +230,9 @@ def _result(entry: Entry, callee: Value, owner: Value | None, arguments: Argumen
                      fresh=owner.fresh, obj=owner.obj)  # fmt: skip
     given = arguments.all()
     if "lazy" in words:
-        return Value(held=_reach(given if owner is None else [owner, *given]), fresh=True,
-                     lazy=f"{callee.attr or (callee.dotted or '').rpartition('.')[2]}(…)")  # fmt: skip
+        name = callee.attr or (callee.dotted or "").rpartition(".")[2]
+        inputs = given if owner is None else [owner, *given]
+        return Value(held=_reach(inputs), fresh=True, lazy=f"{name}(…)")
     if isinstance(callee.obj, type) and callee.obj not in _HOLDING:
         return _made(callee, arguments)
     if "view" in words:

@@ -7,7 +7,6 @@ and scipy types change nothing, those of notebook classes are followed, others m
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis import classes
@@ -27,6 +26,8 @@ from taskpar_kernel.analysis.values import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from taskpar_kernel.analysis.walk import Walk
 
 
@@ -40,9 +41,9 @@ def dunder(walk: Walk, node: ast.AST, base: Value, name: str, given: list[Value]
 
 
 _BINARY: Final[Mapping[type, str]] = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "truediv", ast.FloorDiv: "floordiv",
-    ast.Mod: "mod", ast.Pow: "pow", ast.MatMult: "matmul", ast.LShift: "lshift", ast.RShift: "rshift",
-    ast.BitOr: "or", ast.BitXor: "xor", ast.BitAnd: "and",
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "truediv", ast.Mod: "mod",
+    ast.FloorDiv: "floordiv", ast.Pow: "pow", ast.MatMult: "matmul", ast.LShift: "lshift",
+    ast.RShift: "rshift", ast.BitOr: "or", ast.BitXor: "xor", ast.BitAnd: "and",
 }  # fmt: skip
 
 
@@ -85,13 +86,11 @@ def _combined(op: ast.operator, left: Kind, right: Kind) -> Kind:
             if kind in {left, right}:
                 return kind
         return int if not isinstance(op, ast.Pow) else Scalar
-    if left is str:
-        return str
-    if left is right:
+    if left is str or left is right:
         return left
-    for sequence in (list, tuple, str):
-        if sequence in {left, right}:
-            return sequence if {left, right} <= {sequence, int, bool} else Plain
+    sequence = next((kind for kind in (list, tuple, str) if kind in {left, right}), None)
+    if sequence is not None:
+        return sequence if {left, right} <= {sequence, int, bool} else Plain
     return Scalar if max(family(left), family(right)) is Family.SCALAR else Plain
 
 

@@ -42,7 +42,7 @@ def predict(node: ast.stmt | ast.expr, scope: Scope) -> Effects:
 
 
 def _too_deep(node: ast.AST) -> Effects:
-    """Give up on a node nested too deeply to be walked: every name in it may be read and written."""
+    """Give up on a node nested too deeply: every name in it may be read, written and changed."""
     names = bindings_of([node])
     reads = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
     reason = Reason(Blocker.UNKNOWN, "nested too deeply", getattr(node, "lineno", 1))

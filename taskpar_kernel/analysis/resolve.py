@@ -146,6 +146,16 @@ def _element_kind(obj: object) -> Kind:
     return kinds.pop() if len(kinds) == 1 else None
 
 
+def own(obj: object, name: str) -> object:
+    """Give what Python itself keeps under a dunder `name`; no hook of the object's class runs."""
+    try:
+        if isinstance(obj, type):
+            return type.__getattribute__(obj, name)
+        return object.__getattribute__(obj, name)
+    except AttributeError:
+        return None
+
+
 def peek(obj: object, limit: int = _PEEK) -> Iterator[object]:
     """Give the first elements of a container that can be walked without effect (keys of a dict)."""
     if type(obj) in {list, tuple, set, frozenset, dict}:

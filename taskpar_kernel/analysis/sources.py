@@ -34,7 +34,7 @@ def node_of(code: CodeType) -> Node | None:
 def _index(filename: str) -> _Index:
     lines = linecache.getlines(filename)
     known = _parsed.get(filename)
-    if known is not None and known[0] == lines:
+    if known is not None and (known[0] is lines or known[0] == lines):
         _parsed.move_to_end(filename)
         return known[1]
     index: _Index = {}

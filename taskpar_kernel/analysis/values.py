@@ -40,11 +40,11 @@ MISSING: Final = Missing()
 
 
 class Scalar:
-    """Stands for the type of some immutable value whose operators are harmless."""
+    """Stands for some immutable type whose operators are harmless."""
 
 
 class Plain:
-    """Stands for the type of a builtin, numpy, pandas or scipy value: its operators are harmless."""
+    """Stands for some builtin, numpy, pandas or scipy type: its operators are harmless."""
 
 
 Kind = type | ast.ClassDef | None

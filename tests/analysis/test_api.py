@@ -8,6 +8,7 @@ import pytest
 
 import taskpar_kernel
 from taskpar_kernel.analysis.api import Analysis, analyse
+from taskpar_kernel.analysis.predict import _GRAMMAR
 from taskpar_kernel.errors import UsageError
 
 CODE = """\
@@ -83,8 +84,6 @@ def test_it_is_public() -> None:
 
 
 def test_every_kind_of_node_is_known() -> None:
-    from taskpar_kernel.analysis.predict import _GRAMMAR
-
     def leaves(base: type) -> set[type]:
         return {each for each in base.__subclasses__() if each.__module__ == "ast"}
 
