@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.analysis import classes, functions, library, special
+from taskpar_kernel.analysis.ledger import Change
 from taskpar_kernel.analysis.resolve import attribute, own
 from taskpar_kernel.analysis.summaries import Arguments, Signature, followable
 from taskpar_kernel.analysis.values import MISSING, Family, Value, family, is_library
@@ -114,6 +115,19 @@ def _callbacks(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) 
             if callee.owner is not None:
                 others.append(callee.owner)
             functions.merge(walk, summary, Arguments(spread=others), node)
+        elif value.owner is not None and value.attr:
+            _bound_callback(walk, node, value, arguments)
+
+
+def _bound_callback(walk: Walk, node: ast.Call, value: Value, arguments: Arguments) -> None:
+    """Count a bound method given as an argument (`map(rows.append, xs)`) as called."""
+    owner = value.owner
+    assert owner is not None
+    method = classes.method_of(walk, owner.kind, value.attr)
+    if method is not None:
+        classes.call_method(walk, node, method, owner, Arguments(spread=arguments.all()))
+    elif library.changes_receiver(owner, value.attr):
+        walk.ledger.change(owner, node, Change.DEEP)
 
 
 def _refer_classes(walk: Walk, arguments: Arguments) -> None:

@@ -41,7 +41,7 @@ _OTHER_BASES: Final[Mapping[str, Blocker]] = {
 
 def blocker_of(obj: object) -> Blocker | None:
     """Say why the object, or something it directly holds, must stay at home."""
-    kind: type[Any] = type(obj)
+    kind: Any = type(obj)
     if kind is list or kind is tuple or kind is set:
         return _first_of({type(item) for item in islice(obj, _LOOKED_AT)})  # type: ignore[call-overload]
     if kind is dict:

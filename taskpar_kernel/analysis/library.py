@@ -33,6 +33,7 @@ from taskpar_kernel.analysis.values import (
     family,
     is_immutable,
     is_plain,
+    is_plain_throughout,
     is_small,
 )
 from taskpar_kernel.model.effects import Blocker
@@ -140,9 +141,8 @@ def call_method(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments)
 
 def _apply(walk: Walk, node: ast.Call, entry: Entry, callee: Value, arguments: Arguments) -> Value:
     """Enter what a table entry says."""
-    ledger, words, owner = walk.ledger, entry.words, callee.owner
-    if isinstance(owner, Value) and isinstance(owner.obj, type):
-        owner = None
+    ledger, words = walk.ledger, entry.words
+    owner = _receiver(callee, arguments)
     if entry.blocker is not None:
         ledger.block(entry.blocker, node)
     _outside_world(walk, node, entry, arguments)
@@ -159,10 +159,21 @@ def _apply(walk: Walk, node: ast.Call, entry: Entry, callee: Value, arguments: A
     given = arguments.all()
     if "shallow" not in words and "inert" not in words:
         inputs = given if owner is None else [owner, *given]
-        if not (entry.quiet or "changes" in words) or not all(is_plain(each) for each in inputs):
+        plain = is_plain if "outer" in words else is_plain_throughout
+        if not (entry.quiet or "changes" in words) or not all(map(plain, inputs)):
             ledger.touch = ledger.touch.ANY
     ledger.spend(_cost(entry, callee, given))
     return _result(entry, callee, owner, arguments)
+
+
+def _receiver(callee: Value, arguments: Arguments) -> Value | None:
+    """Give the object a method acts on."""
+    owner = callee.owner
+    if owner is not None and isinstance(owner.obj, type):  # list.append(xs, 1)
+        return arguments.positional[0] if arguments.positional else None
+    if owner is None and callee.same and isinstance(callee.obj, (BuiltinFunctionType, MethodType)):
+        return callee  # bound before: its receiver is reached through it
+    return owner
 
 
 def _cost(entry: Entry, callee: Value, given: list[Value]) -> float | None:
@@ -258,6 +269,17 @@ def _reach(values: list[Value]) -> Roots:
         if not is_immutable(value) and value.reach:
             found |= value.reach
     return found
+
+
+def changes_receiver(owner: Value, name: str) -> bool:
+    """Whether calling the method would change the object it is bound to."""
+    entry = method_entry(owner.kind, name) if isinstance(owner.kind, type) else None
+    if entry is not None:
+        return not entry.words.isdisjoint(("changes", "shallow"))
+    if family(owner.kind) <= Family.PLAIN:
+        return False
+    says = conventions()
+    return name in says.changes or name.startswith(says.changes_prefixes)
 
 
 def _by_convention(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> Value:

@@ -7,8 +7,8 @@ A section `[function."numpy.random"]` or `[method."pandas.DataFrame"]` maps word
 by spaces; `*` means every other name of the section (and, for functions, of modules below it).
 A type is named by the root of its module and its own name. The words:
 
-- pure: changes nothing; inert: nor runs any code of the arguments; mild: changes nothing, but may
-  call code of the user's
+- pure: changes nothing; outer: nor looks at what an argument holds; inert: nor runs any code of an
+  argument; mild: changes nothing, but may call code of the user's
 - changes: the receiver; shallow: the receiver, as list-like types do; changes_0, changes_1: an
   argument
 - view: the result shares memory with the receiver or first argument; fluent: it is the receiver
@@ -71,7 +71,7 @@ class Entry:
         return not self.words.isdisjoint(_QUIET)
 
 
-_ASIDE: Final = frozenset({"cheap", "fluent"})
+_ASIDE: Final = frozenset({"cheap", "fluent", "outer"})
 _QUIET: Final = frozenset(
     {
         "pure",

@@ -12,6 +12,7 @@ import sysconfig
 from collections import deque
 from enum import IntEnum
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from types import (
     BuiltinFunctionType,
@@ -22,7 +23,7 @@ from types import (
     NoneType,
     NotImplementedType,
 )
-from typing import Final
+from typing import Any, Final
 
 Root = str | tuple[str, int, str]
 """Where an object is reached from: a global name, or (sort, serial, name) for a parameter, a
@@ -261,6 +262,19 @@ def is_plain(value: Value) -> bool:
     if obj is MISSING:
         return value.function is not None or value.dotted is not None
     return isinstance(obj, (ModuleType, *CALLABLES))
+
+
+def is_plain_throughout(value: Value) -> bool:
+    """Whether also what a container holds is plain, as far as it is known (20 elements)."""
+    if value.items is not None:
+        return all(is_plain_throughout(item) for item in value.items)
+    obj: Any = value.obj
+    kind: Any = type(obj)
+    if kind is dict:
+        obj, kind = obj.values(), list
+    if kind is list or kind is tuple or kind is set:
+        return all(family(type(item)) <= Family.LIBRARY for item in islice(obj, 20))
+    return is_plain(value)
 
 
 def is_small(value: Value) -> bool:

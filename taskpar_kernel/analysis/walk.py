@@ -134,9 +134,10 @@ class Walk:
             return _defined(name, node)
         if name not in scope.opaque:
             obj = scope.objects.get(name, MISSING)
-            if obj is not MISSING and name != "get_ipython":
+            stands_in = obj is MISSING or _stands_in(obj, name)
+            if not stands_in and name != "get_ipython":
                 return live(obj, name, by_type=uses is not None)
-            if name in _BUILTINS and obj is MISSING:
+            if name in _BUILTINS and stands_in:
                 obj = _BUILTINS[name]
                 return Value(type(obj), obj=obj, dotted="builtins." + name)
             if name in _SHELL:
@@ -269,6 +270,13 @@ def live(obj: object, name: str, *, by_type: bool = False) -> Value:
     if by_type and not is_code(obj):
         return Value(kind, same=frozenset((name,)), direct=True)
     return Value(kind, obj=obj, same=frozenset((name,)), direct=True)
+
+
+def _stands_in(obj: object, name: str) -> bool:
+    """Whether the object is what IPython puts in the place of a builtin function."""
+    if type(obj) is not FunctionType or name not in _BUILTINS:
+        return False
+    return str(obj.__module__).startswith("IPython.")
 
 
 def is_code(obj: object) -> bool:

@@ -4,7 +4,13 @@
 
 from __future__ import annotations
 
-from analysis_cases import Case, check, table
+import ast
+
+from analysis_cases import Case, check, namespace_of, table
+
+from taskpar_kernel.analysis import functions
+from taskpar_kernel.analysis.predict import predict
+from taskpar_kernel.model.effects import Effects, Scope, Touch
 
 
 @table(
@@ -77,6 +83,14 @@ from analysis_cases import Case, check, table
     Case("print of a call", "print(scaled(n))", reads="scaled rate n", prints=True, touch="nothing"),
     Case("append of a call", "xs.append(scaled(n))", reads="xs scaled rate n", changes="xs", touch="objects"),
     Case("store of a call", "d[n] = scaled(n)", reads="d scaled rate n", changes="d", touch="objects"),
+    Case("inner function that changes a parameter", "outer_change(xs)", reads="outer_change xs", changes="xs", extra="def outer_change(a):\n  def g(): a.append(1)\n  g()\n"),
+    Case("nonlocal", "a = counting(n)", reads="counting n", writes="a", extra="def counting(k):\n  c = 0\n  def step():\n    nonlocal c\n    c += 1\n  step()\n  return c\n"),
+    Case("decorated by the notebook", "a = wrapped(n)", reads="wrapped rate n", writes="a", extra="def deco(g):\n  def wrapper(*args):\n    return g(*args)\n  return wrapper\n@deco\ndef wrapped(v): return v * rate\n"),
+    Case("decorated with wraps", "a = wrapped(n)", reads="wrapped rate n", writes="a", extra="def deco(g):\n  @functools.wraps(g)\n  def wrapper(*args, **kw):\n    return g(*args, **kw)\n  return wrapper\n@deco\ndef wrapped(v): return v * rate\n"),
+    Case("context manager of the notebook", "with timed_block() as a: b = n", reads="timed_block rate n", writes="a b", extra="@contextlib.contextmanager\ndef timed_block():\n  yield rate\n"),
+    Case("global list replaced", "reset()", reads="reset", writes="log", extra="def reset():\n  global log\n  log = []\n"),
+    Case("yield from", "a = list(both(n))", reads="both gen rate n", writes="a", extra="def both(k):\n  yield from gen(k)\n"),
+    Case("method given away, of the notebook", "list(map(account.deposit, xs))", reads="account xs", changes="account xs"),
     Case("written here, read by the callee", "if flag:\n  rate = 5\n  a = scaled(n)", reads="flag scaled n", writes="rate a"),
 )  # fmt: skip
 def test_functions(case: Case) -> None:
@@ -114,3 +128,40 @@ def test_functions(case: Case) -> None:
 )  # fmt: skip
 def test_classes(case: Case) -> None:
     check(case, "functions")
+
+
+def _effects(code: str, **objects: object) -> Effects:
+    namespace = dict(namespace_of("functions"), **objects)
+    return predict(ast.parse(code).body[0], Scope(namespace))
+
+
+def test_a_followed_body_is_looked_at_again_when_its_globals_change_their_type() -> None:
+    assert _effects("a = scaled(2)").touch is Touch.NOTHING
+    assert _effects("a = scaled(2)", rate=object()).touch is Touch.ANY
+    assert _effects("a = scaled(2)", rate=2.5).touch is Touch.NOTHING
+
+
+def test_a_followed_body_is_looked_at_again_when_a_callee_is_redefined() -> None:
+    add_one = namespace_of("functions")["add_one"]
+    assert "rate" in _effects("a = outer(2)").reads
+    assert "rate" not in _effects("a = outer(2)", scaled=add_one).reads
+    assert "rate" in _effects("a = outer(2)").reads
+
+
+def test_a_body_is_looked_at_for_each_type_of_argument() -> None:
+    assert _effects("a = add_one(n)", n=1).touch is Touch.NOTHING
+    assert _effects("a = add_one(n)", n=object()).touch is Touch.ANY
+
+
+def test_what_was_followed_is_kept_within_bounds() -> None:
+    for number in range(functions._LIMIT + 50):
+        node = ast.parse(f"def f(): return {number}").body[0]
+        predict(ast.parse("f()").body[0], Scope({}, {"f": node}))
+    assert len(functions._kept) <= functions._LIMIT
+
+
+def test_many_functions_that_call_one_another_are_followed_in_reasonable_time() -> None:
+    calls = " + ".join(f"f{number}(v)" for number in range(12))
+    definitions = {f"f{n}": ast.parse(f"def f{n}(v): return {calls}").body[0] for n in range(12)}
+    effects = predict(ast.parse("a = f0(1)").body[0], Scope({}, dict(definitions)))
+    assert effects.reads == set(definitions)
