@@ -160,7 +160,8 @@ class Value:
     """A bundle on its way: `packed` is carried as the message's frames. `sent_s` is monotonic time.
 
     With `error`, there is no value and will be none: who waits for `key` stops waiting. The error
-    reads like the last line of a traceback, "NameError: …".
+    reads like the last line of a traceback, "NameError: …". With `relay_to`, home passes it on to
+    that worker: its sender ended before the worker was up.
     """
 
     key: Key
@@ -169,6 +170,7 @@ class Value:
     name: str = ""
     sent_s: float = 0.0
     error: str = ""
+    relay_to: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

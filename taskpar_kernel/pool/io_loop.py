@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -241,6 +242,10 @@ class IoLoop:
         if isinstance(event, Received | TimedOut):
             self._transfers.ended(event.key, event.worker)
         elif isinstance(event, Value):
+            if event.relay_to is not None:
+                target = self._members[event.relay_to]
+                target.send(encode(HOME, 0, replace(event, relay_to=None)))
+                return
             self._transfers.ended(event.key, HOME)
         self._tell(event)
 

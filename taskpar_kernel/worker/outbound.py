@@ -6,7 +6,7 @@ waits; a queue that nobody reads grows, and that is its owner's business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.model.ids import HOME
@@ -64,7 +64,13 @@ class Outbound:
             elif target == self._post.place:
                 self._arrive(value)
             else:
-                self._peers.send(target, frames)
+                self._peers.send(target, value, frames)
+
+    def leave_to_home(self) -> None:
+        """Give home what is for workers that are not up yet, because this process ends."""
+        for target, value in self._peers.take_held():
+            relayed = replace(value, relay_to=target)
+            self._home.send(encode(self._post.place, self._post.incarnation, relayed))
 
 
 def called(place: Place) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from taskpar_kernel.model.ids import Place
+    from taskpar_kernel.model.messages import Value
     from taskpar_kernel.transport.sockets import Frames, Sockets, Writer
 
 
@@ -21,7 +22,7 @@ class Peers:
         self._sockets = sockets
         self._addresses: dict[Place, str] = {}
         self._writers: dict[Place, Writer] = {}
-        self._held: dict[Place, list[Frames]] = {}
+        self._held: dict[Place, list[tuple[Value, Frames]]] = {}
 
     def learn(self, place: Place, address: str) -> None:
         """Use `address` for `place` from now on; an empty one means that it is gone."""
@@ -34,13 +35,19 @@ class Peers:
             self._held.pop(place, None)
             return
         self._addresses[place] = address
-        for frames in self._held.pop(place, ()):
-            self.send(place, frames)
+        for value, frames in self._held.pop(place, ()):
+            self.send(place, value, frames)
 
-    def send(self, place: Place, frames: Frames) -> None:
-        """Send `frames` to `place`, now or when it is up."""
+    def take_held(self) -> list[tuple[Place, Value]]:
+        """Return what is held, and hold it no longer."""
+        held = [(place, value) for place, pairs in self._held.items() for value, _ in pairs]
+        self._held.clear()
+        return held
+
+    def send(self, place: Place, value: Value, frames: Frames) -> None:
+        """Send `value`, encoded as `frames`, to `place`, now or when it is up."""
         if place not in self._addresses:
-            self._held.setdefault(place, []).append(frames)
+            self._held.setdefault(place, []).append((value, frames))
             return
         if place not in self._writers:
             self._writers[place] = self._sockets.outbox(self._addresses[place])

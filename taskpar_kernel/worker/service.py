@@ -91,6 +91,7 @@ class Service:
 
     def close(self, linger_s: float) -> None:
         """Let what was sent leave, for at most `linger_s` seconds."""
+        self._out.leave_to_home()
         self._sockets.close(linger_s)
 
     # Messages

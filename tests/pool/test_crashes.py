@@ -172,6 +172,19 @@ def test_lost_within_a_fifth_of_a_second_and_replaced(link: WorkerPool, events: 
     assert events.until(Finished, ticket=2).ok
 
 
+def test_sender_that_exits_before_the_receiver_is_up(link: WorkerPool, events: Events):
+    """Home takes over what the sender still held for a worker without an address."""
+    link.wait_ready(LIMIT_S)
+    link.kill(ONE)
+    events.until(Lost, worker=ONE)
+    leave = Run(Ticket(2), "exit()")
+    link.post(TWO, Script((Run(Ticket(1), "x = 5"), Send(Key(5), (ONE,), "x"), leave)))
+    link.post(ONE, Script((Receive(Key(5), TWO, LIMIT_S, "x"), Run(Ticket(3), "print(x)"))))
+    finished = events.until(Finished, ticket=3)
+    assert finished.ok, finished.why
+    assert "send x to worker 1" in link.log(TWO)
+
+
 def test_worker_that_keeps_dying_is_given_up(link: WorkerPool, events: Events):
     for number in range(4):
         events.until(Ready, worker=ONE)
