@@ -278,7 +278,7 @@ def _yield(walk: Walk, node: ast.Yield | ast.YieldFrom) -> Value:
     return Value()
 
 
-EXPRESSIONS: Final[Mapping[type, Evaluator]] = {
+_TABLE: dict[type, Evaluator] = {
     ast.Constant: _constant,
     ast.Name: _name,
     ast.Attribute: _attribute,
@@ -306,3 +306,7 @@ EXPRESSIONS: Final[Mapping[type, Evaluator]] = {
     ast.Yield: _yield,
     ast.YieldFrom: _yield,
 }
+for _kind, _evaluator in (("TemplateStr", _joined_string), ("Interpolation", _formatted)):
+    if hasattr(ast, _kind):  # from Python 3.14 on
+        _TABLE[getattr(ast, _kind)] = _evaluator
+EXPRESSIONS: Final[Mapping[type, Evaluator]] = _TABLE

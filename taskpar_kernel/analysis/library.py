@@ -295,7 +295,7 @@ def _by_convention(walk: Walk, node: ast.Call, callee: Value, arguments: Argumen
         return Value(same=owner.held)
     if name in says.pure or (name.startswith(says.pure_prefixes) and name not in says.changes):
         ledger.unclear()
-        return Value(same=owner.reach if name.startswith("get") else NO_ROOTS)
+        return Value(same=owner.reach if name in says.view else NO_ROOTS)
     if _writes(says, name):
         ledger.files_written = True
         ledger.block(Blocker.WORLD, node)

@@ -94,6 +94,7 @@ class Conventions:
     pure: frozenset[str]
     changes: frozenset[str]
     fluent: frozenset[str]
+    view: frozenset[str]
     shallow: frozenset[str]
     world: frozenset[str]
     changes_prefixes: tuple[str, ...]
@@ -157,6 +158,7 @@ def conventions() -> Conventions:
         pure=frozenset(words["pure"]),
         changes=frozenset(words["changes"]),
         fluent=frozenset(words["fluent"]),
+        view=frozenset(words["view"]),
         shallow=frozenset(words["shallow"]),
         world=frozenset(words["world"]),
         changes_prefixes=tuple(words["changes_prefixes"]),

@@ -273,7 +273,8 @@ def is_plain_throughout(value: Value) -> bool:
     if kind is dict:
         obj, kind = obj.values(), list
     if kind is list or kind is tuple or kind is set:
-        return all(family(type(item)) <= Family.LIBRARY for item in islice(obj, 20))
+        kinds: set[Any] = {type(item) for item in islice(obj, 20)}
+        return all(family(each) <= Family.LIBRARY for each in kinds)
     return is_plain(value)
 
 

@@ -276,7 +276,7 @@ def _stands_in(obj: object, name: str) -> bool:
     """Whether the object is what IPython puts in the place of a builtin function."""
     if type(obj) is not FunctionType or name not in _BUILTINS:
         return False
-    return str(obj.__module__).startswith("IPython.")
+    return str(obj.__globals__.get("__name__")).startswith("IPython.")
 
 
 def is_code(obj: object) -> bool:

@@ -73,7 +73,7 @@ logger = logging.getLogger("l")
     Case("open to a name", "a = open('p')", writes="a", home="handle", files="read"),
     Case("open and read", "a = open('p').read()", writes="a", files="read", touch="nothing"),
     Case("with open", "with open('p') as f: a = f.read()", writes="f a", files="read", touch="nothing"),
-    Case("IPython's own open", "with open('p') as f: a = f.read()", writes="f a", files="read", touch="nothing", extra="def open(*args): pass\nopen.__module__ = 'IPython.core.interactiveshell'"),
+    Case("IPython's own open", "with open('p') as f: a = f.read()", writes="f a", files="read", touch="nothing", extra="from IPython.core.interactiveshell import _modified_open as open"),
     Case("an open of the user's", "a = open('p')", reads="open", writes="a", touch="nothing", files="", extra="def open(p): return p"),
     Case("with open, lines", "with open('p') as f:\n  for line in f: xs.append(line)", reads="xs", writes="f line", changes="xs", files="read"),
     Case("with open, json", "with open('p') as f: a = json.load(f)", reads="json", writes="f a", files="read"),

@@ -88,6 +88,8 @@ from analysis_cases import Case, check, table
     Case("elements of the user's", "a = sorted(users)", reads="users", writes="a", touch="any", extra="class U: pass\nusers = [U()]"),
     Case("length of a list of the user's", "a = len(users)", reads="users", writes="a", touch="nothing", cost="zero", extra="class U: pass\nusers = [U()]"),
     Case("subclass of list", "own.append(n)", reads="own n", changes="own", touch="any", extra="class Own(list): pass\nown = Own()"),
+    Case("change of an unknown dict's values", "for k, v in stock.items(): v.fit(xs)", reads="stock xs", writes="k v", changes="stock v", opaque="stock"),
+    Case("alias, values of unknown", "a = stock.get('k')", reads="stock", writes="a", aliases="a:stock", opaque="stock"),
     Case("heap", "heapq.heappush(xs, n)", reads="heapq xs n", changes="xs"),
     Case("copy", "a = copy.deepcopy(xs)", reads="copy xs", writes="a", aliases="", touch="nothing"),
     Case("setattr", "setattr(obj, 'k', n)", reads="obj n", changes="obj", opaque="obj", home="namespace"),
