@@ -93,7 +93,11 @@ def repeat(script: Callable[[Pool], object]) -> tuple[str, float]:
     start_s = time.perf_counter()
     try:
         with Pool(2) as pool:
-            wrong = "" if script(pool) else "the result is wrong"
+            try:
+                wrong = "" if script(pool) else "the result is wrong"
+            except Exception as error:  # noqa: BLE001 - with what explains it
+                states = "\n".join(map(str, pool.describe()))
+                wrong = f"{type(error).__name__}: {error}\n{states}\n{pool.log(1)}\n{pool.log(2)}"
     except Exception as error:  # noqa: BLE001 - whatever it is, it is counted
         wrong = f"{type(error).__name__}: {error}"
     return wrong, time.perf_counter() - start_s

@@ -228,8 +228,11 @@ class IoLoop:
         for letter in self._inbox.letters():
             if isinstance(letter, WireError):
                 _log.warning("%s", letter)
-            else:
+                continue
+            try:
                 self._take(letter)
+            except Exception:  # noqa: BLE001 - the edge: the messages behind it must be read
+                _log.exception("a message of worker %s could not be handled", letter.sender)
 
     def _take(self, letter: Letter) -> None:
         member = self._members.get(letter.sender)

@@ -8,7 +8,9 @@ the instructions that wait; a receive that waits returns to the event loop and n
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +142,8 @@ class Service:
             self._busy = True
             try:
                 self._carry(step)
+            except Exception as error:  # noqa: BLE001 - the edge: what waits must not wait for ever
+                self._fail(step, error)
             finally:
                 self._busy = self._running is not None
             if isinstance(step, Wait):
@@ -151,6 +155,24 @@ class Service:
         if self._stopping and not self._busy and self._inbox.waiting_for is None:
             self._log.line("stop")
             self._loop.stop()
+
+    def _fail(self, step: Step, error: Exception) -> None:
+        """Tell whoever waits for `step` that a defect of ours ended it."""
+        why = f"a defect of the worker: {type(error).__name__}: {error}"
+        self._log.line(why)
+        traceback.print_exception(error, file=sys.__stderr__)
+        instruction = step.instruction if isinstance(step, Carry) else None
+        if isinstance(instruction, Attempt | Run):
+            self._out.tell(_not_done(instruction.ticket, self._place, why))
+        elif isinstance(instruction, Send):
+            value = Value(
+                instruction.key,
+                self._place,
+                NOTHING,
+                instruction.name,
+                error=f"InvariantError: {why}",
+            )
+            self._out.deliver(value, instruction.targets)
 
     def _carry(self, step: Step) -> None:
         if isinstance(step, Carry):

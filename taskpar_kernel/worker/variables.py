@@ -30,7 +30,7 @@ class Variables:
         """Bind `name` to the value; return why that cannot be, or ''."""
         try:
             self._shell.user_ns[name] = unpack(packed)
-        except Exception as error:  # noqa: BLE001 - unpickling runs user code
+        except BaseException as error:  # noqa: BLE001 - unpickling runs user code
             return f"it could not be rebuilt: {type(error).__name__}: {error}"
         self._missed.pop(name, None)
         return ""
@@ -53,5 +53,5 @@ class Variables:
             return NOTHING, f"NameError: name {name!r} is not defined on {called(self._place)}"
         try:
             return pack(self._shell.user_ns[name]), ""
-        except Exception as error:  # noqa: BLE001 - pickling runs user code
+        except BaseException as error:  # noqa: BLE001 - pickling runs user code
             return NOTHING, f"{type(error).__name__}: {name!r} cannot travel: {error}"
