@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import linecache
 import sys
 import time
 import types
@@ -167,7 +168,8 @@ class Door:
         begin_s = time.monotonic()
         nodes, shown = _normalised(nodelist, interactivity)
         session = self._session
-        cell = session.prepare(nodes, shown, _unit_compiler(cell_name, compiler))
+        lines = linecache.getlines(cell_name)
+        cell = session.prepare(nodes, shown, _unit_compiler(cell_name, compiler), lines)
         self._inside = True
         try:
             if cell is None:

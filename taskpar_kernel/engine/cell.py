@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from taskpar_kernel.commit.apply import Opened, apply, open_outcome
 from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.history import why_home
+from taskpar_kernel.engine.lookahead import WORTH_S
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.stream import Instance, Order
 from taskpar_kernel.errors import NotPortable
@@ -45,6 +46,8 @@ _CHEAP_STEPS = 32
 _CHEAP_S = 0.0003
 """A loop whose first steps take less than this each is handed to a native loop: its hooks cost 1 µs
 a step, and nothing of that size is worth sending out one by one."""
+BETWEEN_PEEKS_S = 0.002
+"""A scan takes up to a millisecond: home makes one only if it has worked longer than that."""
 _WAIT_S = 0.25
 """Home looks around at least this often while it waits (a lost wake-up costs no more)."""
 _LIVE_S = 0.3
@@ -66,6 +69,12 @@ class CellRun:
         self.waiting = False
         self.waited_s = 0.0
         self._value: Any = None
+        self._plain = not session.settings.eager
+        """Nothing is out and nothing is planned: hooks only note where home is."""
+        self._top: TopLevel | None = None
+        self._at: UnitId | None = None
+        self._short: dict[UnitId, list[float]] = {}
+        self._peeked_s = 0.0
         self._left: Effects | None = None
         self._rest_of_statement = Effects(touch=Touch.NOTHING)
         self._loops: dict[UnitId, _Stepped] = {}
@@ -94,9 +103,12 @@ class CellRun:
         if self._session.settings.eager:
             self._session.wait_ready()
         self._arrive(())
-        self.peek(bold=False)
+        if self._session.settings.eager or self._is_planned():
+            self._plain = False
+            self.peek(bold=False)
         for index, top in enumerate(self._tops):
             first = top.steps[0]
+            self._top = top
             if len(top.steps) == 1 and isinstance(first, Unit) and first.node is top.node:
                 self._rest_of_statement = Effects(touch=Touch.NOTHING)
                 try:
@@ -122,12 +134,20 @@ class CellRun:
             self._session.ran_at_home(top.node)
         self._arrive((sys.maxsize,))
 
+    def _is_planned(self) -> bool:
+        """Whether a unit is known to be worth sending out, so that no first look is needed."""
+        costs = self._session.costs
+        return any(
+            (costs.estimate(s) or 0.0) >= WORTH_S for s in self._steps.values() if isinstance(s, Unit)
+        )
+
     def finish(self) -> None:
         """The cell is over, however it ended: nothing that is still ahead will be taken."""
         if getattr(builtins, HOOKS, None) is self:
             delattr(builtins, HOOKS)
         with self._session.lock:
             self._end_running()
+            self._end_short()
             for attempt in tuple(self.look.attempts.values()):
                 if not attempt.over:
                     self.look.drop(attempt)
@@ -136,6 +156,8 @@ class CellRun:
         """Home has come to `order`: account for what it ran since the last hook."""
         with self._session.lock:
             self._end_running()
+            if self._plain:
+                self._end_pass()
             if self._left is not None:
                 self._ledger.after_home(self._left, self._namespace)
                 self._left = None
@@ -152,6 +174,11 @@ class CellRun:
     def _run_here(self, step: Step, reason: str, state: str = "home") -> None:
         self._running = (step, time.monotonic(), reason, state)
 
+    def _end_pass(self) -> None:
+        if self._at is not None:
+            self._pass(self._at)
+            self._at = None
+
     def _end_running(self) -> None:
         if self._running is None:
             return
@@ -162,22 +189,51 @@ class CellRun:
         if not isinstance(step, LoopStep):
             self._session.costs.observe(step, end_s - start_s)
 
+    def _end_short(self) -> None:
+        for number, (count, total_s, start_s) in self._short.items():
+            step = self._steps[number]
+            assert isinstance(step, Unit)
+            self._session.costs.observe(step, total_s / count)
+            reason = f"too short: {1e3 * total_s / count:.2g} ms"
+            self.history.home(step, start_s, start_s + total_s, reason)
+        self._short = {}
+
     def peek(self, *, bold: bool) -> int:
         """Send out what can run ahead now. Called by home, and by the look-ahead thread."""
         with self._session.lock:
+            self._peeked_s = time.monotonic()
+            if self._plain and self._top is not None:
+                self._end_plain()
             return self.look.scan(bold=bold)
+
+    def _end_plain(self) -> None:
+        """The look-ahead thread begins to send out while home is in the middle of something.
+
+        The two orders: home is still where it noted to be, or it has gone on by a unit or two
+        without looking. Both are covered: what it may have done is what the whole statement may
+        do, and outcomes for places it has passed are dropped at its next hook.
+        """
+        self._plain = False
+        if self._at is not None:
+            self.look.move_to(self._order_of(self._at))
+            self._left = combined(s.effects for s in flat(self._top.steps)) if self._top else None
+            if self._left is not None:
+                self._ledger.before_home(self._left)
 
     # Hooks called by the rewritten code -----------------------------------------------------------
 
     def has(self, number: int) -> bool:
         """Whether the unit's outcome was taken here; False: home computes it now."""
+        if self._plain:
+            return self._pass(UnitId(number))
         order = self._order_of(UnitId(number))
         self._arrive(order)
         unit = self._steps[UnitId(number)]
         assert isinstance(unit, Unit)
         instance = self.look.find(order)
         reason, state = "", "home"
-        if instance is None or instance.attempt is None:
+        eager = self._session.settings.eager
+        if eager or time.monotonic() - self._peeked_s > BETWEEN_PEEKS_S:
             self.peek(bold=False)
             instance = self.look.find(order)
         if instance is not None and instance.attempt is not None:
@@ -197,6 +253,21 @@ class CellRun:
             reason = instance.refused
         self._run_here(unit, reason, state)
         self._leave(combined((unit.effects, self._rest_of_statement)))
+        return False
+
+    def _pass(self, number: UnitId) -> bool:
+        """Note that home is at `number`, at the least cost: loops of short steps come here."""
+        now_s = time.monotonic()
+        if self._at is not None:
+            spent_s = now_s - self.since_s
+            entry = self._short.get(self._at)
+            if entry is None:
+                self._short[self._at] = [1, spent_s, self.since_s]
+            else:
+                entry[0] += 1
+                entry[1] += spent_s
+        self._at = number
+        self.since_s = now_s
         return False
 
     def value(self, number: int) -> Any:  # noqa: ARG002 - it is always the one just taken

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +47,12 @@ from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
 if TYPE_CHECKING:
     from taskpar_kernel.settings import Settings
 
-BUSY_S = 0.003
+BUSY_S = 0.01
 """Once home has been busy with one statement for this long, statements of unknown cost go out."""
 _AGAIN_S = 0.02
 
-_last: list[RunRecord] = []
+_last: list[Callable[[], RunRecord]] = []
+"""How to make the record of the last cell; a cell that ran as it is makes it only if asked."""
 
 
 def last_run() -> RunRecord:
@@ -61,7 +63,7 @@ def last_run() -> RunRecord:
     """
     if not _last:
         raise TaskParError("no cell has run under taskpar yet")
-    return _last[-1]
+    return _last[-1]()
 
 
 class Session:
@@ -152,6 +154,7 @@ class Session:
         nodes: Sequence[ast.stmt],
         interactive: frozenset[int],
         compile_unit: Callable[[ast.AST], Any],
+        lines: Sequence[str],
     ) -> CellRun | None:
         """Return the run of a cell, or None if it has nothing to gain and is to run as it is."""
         if self._cell is not None or threading.current_thread() is not threading.main_thread():
@@ -161,7 +164,13 @@ class Session:
         if self.pool.failure and not self.pool.ready:
             self._no_pool(self.pool.failure)
             return None
-        tops = decompose(nodes, self.namespace, interactive=interactive, eager=self.settings.eager)
+        tops = decompose(
+            nodes,
+            self.namespace,
+            interactive=interactive,
+            eager=self.settings.eager,
+            lines=lines,
+        )
         if not self._gains(tops):
             return None
         self._compile = compile_unit
@@ -202,11 +211,11 @@ class Session:
             self._busy.clear()
             self._forget(cell)
             record = cell.history.record(len(cell.look.attempts), cell.waited_s)
-            _last[:] = [record]
+            _last[:] = [lambda: record]
 
     def ran_natively(self, nodes: Sequence[ast.stmt], wall_s: float) -> None:
         """A cell ran as it is: nothing went out."""
-        _last[:] = [serial_record(nodes, wall_s, self.settings.workers)]
+        _last[:] = [partial(serial_record, tuple(nodes), wall_s, self.settings.workers)]
 
     def new_lookahead(self, tops: tuple[TopLevel, ...]) -> Lookahead:
         """Return a fresh look-ahead over these statements."""

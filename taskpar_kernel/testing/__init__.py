@@ -1,0 +1,1 @@
+"""Comparison of kernels: run a notebook under two of them, and tell every difference."""
