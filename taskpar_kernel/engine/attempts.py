@@ -37,6 +37,8 @@ class AttemptRecord:
     started_s: float | None = None
     finished: Finished | None = None
     outputs: list[Output] = field(default_factory=list)
+    shown: int = 0
+    """How many of `outputs` were shown live."""
     lost: str = ""
     """How its worker ended, if it did."""
     dropped: bool = False

@@ -182,6 +182,7 @@ class CellRun:
     def _end_running(self) -> None:
         if self._running is None:
             return
+        self._session.relay.settle()
         step, start_s, reason, state = self._running
         self._running = None
         end_s = time.monotonic()
@@ -216,6 +217,8 @@ class CellRun:
         self._plain = False
         if self._at is not None:
             self.look.move_to(self._order_of(self._at))
+            self._running = (self._steps[self._at], self.since_s, "", "home")
+            self._at = None
             self._left = combined(s.effects for s in flat(self._top.steps)) if self._top else None
             if self._left is not None:
                 self._ledger.before_home(self._left)
@@ -358,7 +361,6 @@ class CellRun:
         """Return when the attempt is over, or when home had better run it itself."""
         begin_s = time.monotonic()
         limit_s = self._session.settings.statement_limit_s
-        shown = 0
         self.waiting = True
         try:
             while not attempt.complete and not attempt.lost and not attempt.dropped:
@@ -369,6 +371,8 @@ class CellRun:
                 if limit_s and waited_s > limit_s:
                     attempt.lost = f"did not end within {limit_s:g} s"
                     break
+                if waited_s > _LIVE_S:
+                    attempt.shown = self._session.relay.show_live(attempt.outputs, attempt.shown)
                 self.peek(bold=True)
                 try:
                     self._session.wake.get(timeout=_WAIT_S)
@@ -377,7 +381,6 @@ class CellRun:
         finally:
             self.waiting = False
             self.waited_s += time.monotonic() - begin_s
-            self._shown = shown
 
     def _home_is_first(self, attempt: AttemptRecord) -> bool:
         """Whether the attempt's worker is busy with something else, so that home is free first."""
@@ -407,7 +410,7 @@ class CellRun:
         return f"the file {path} was changed in between" if path else ""
 
     def _commit(self, attempt: AttemptRecord, opened: Opened) -> None:
-        self._session.relay.show(attempt.outputs)
+        self._session.relay.show(attempt.outputs[attempt.shown :])
         step = attempt.instance.step
         if isinstance(step, Unit) and step.is_expression:
             self._value = opened.value
@@ -427,6 +430,8 @@ class CellRun:
         with self._session.lock:
             self.history.squashed += 1
             self.look.drop(attempt)
+        if attempt.shown:
+            self._session.relay.expect_again(attempt.outputs[: attempt.shown])
         if attempt.lost:
             line = attempt.instance.step.line
             self._session.say(

@@ -1,13 +1,15 @@
 """Outputs of an attempt come in, and are shown as if home's own code had made them.
 
-The rule: text goes through `sys.stdout`/`sys.stderr` and displays through the display publisher, so
-that whatever the user put in their place (a redirect, `%%capture`) sees them.
+The rules: text goes through `sys.stdout`/`sys.stderr` and displays through the display publisher, so
+that whatever the user put in their place (a redirect, `%%capture`) sees them. What was shown live
+for an attempt that failed in the end is not shown again by the statement's run at home.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from taskpar_kernel.model.messages import Output
@@ -18,17 +20,46 @@ class Relay:
 
     def __init__(self, shell: Any):
         self._shell = shell
+        self._echoes: list[_Echo] = []
 
     def show(self, outputs: Iterable[Output]) -> None:
         """Show these outputs now, in order."""
         for output in outputs:
             self._one(output)
 
+    def show_live(self, outputs: list[Output], shown: int) -> int:
+        """Show what is there beyond the first `shown`; return how many are shown then.
+
+        Only text goes out live, and only to the kernel's own streams: it can be recognised if
+        the statement has to be run again.
+        """
+        for output in outputs[shown:]:
+            stream = _stream(output)
+            if output.msg_type != "stream" or not type(stream).__module__.startswith("ipykernel."):
+                break
+            self._one(output)
+            stream.flush()
+            shown += 1
+        return shown
+
+    def expect_again(self, outputs: Iterable[Output]) -> None:
+        """The statement that printed these is run again at home: keep its first words back."""
+        texts: dict[str, str] = {}
+        for output in outputs:
+            name = str(output.content.get("name"))
+            texts[name] = texts.get(name, "") + str(output.content.get("text", ""))
+        for name, text in texts.items():
+            self._echoes.append(_Echo(getattr(sys, name), text))
+
+    def settle(self) -> None:
+        """The statement is over: from here on everything is shown."""
+        while self._echoes:
+            self._echoes.pop().end()
+
     def _one(self, output: Output) -> None:
         content: dict[str, Any] = output.content
         if output.msg_type == "stream":
-            stream = sys.stderr if content.get("name") == "stderr" else sys.stdout
-            stream.write(content.get("text", ""))
+            _stream(output).write(content.get("text", ""))
         elif output.msg_type in {"display_data", "update_display_data"}:
             self._shell.display_pub.publish(
                 content.get("data", {}),
@@ -38,3 +69,34 @@ class Relay:
             )
         elif output.msg_type == "clear_output":
             self._shell.display_pub.clear_output(wait=bool(content.get("wait")))
+
+
+def _stream(output: Output) -> Any:
+    return sys.stderr if output.content.get("name") == "stderr" else sys.stdout
+
+
+class _Echo:
+    """Swallows from `stream` what was already shown, as long as it is the same text."""
+
+    def __init__(self, stream: Any, text: str):
+        self._stream = stream
+        self._text = text
+        self._write = stream.write
+        stream.write = self.write
+
+    def write(self, text: str) -> int:
+        """Write what of `text` was not shown before."""
+        if self._text.startswith(text):
+            self._text = self._text[len(text) :]
+        else:
+            known = self._text if text.startswith(self._text) else ""
+            self._text = ""
+            self._write(text[len(known) :])
+        if not self._text:
+            self.end()
+        return len(text)
+
+    def end(self) -> None:
+        """Let everything through again."""
+        with suppress(AttributeError):
+            del self._stream.write
