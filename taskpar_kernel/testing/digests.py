@@ -1,7 +1,7 @@
 """A namespace comes in, JSON with a digest for each name goes out; runs *inside* the kernel.
 
-The rule: nothing is left behind in the user's namespace, and asking runs no statement: `PROBE` is an
-expression, evaluated by a silent request.
+The rule: nothing is left behind in the user's namespace, and asking runs no statement: `PROBE` is
+an expression, evaluated by a silent request.
 """
 
 from __future__ import annotations

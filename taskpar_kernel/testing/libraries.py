@@ -199,7 +199,8 @@ def _picture(figure: Any) -> str:
 
 def _of_torch(path: str, value: Any, memory: Memory) -> Description | None:
     torch: Any = sys.modules.get("torch")
-    if torch is None or not isinstance(value, getattr(torch, "Tensor", ())):
+    kind: Any = getattr(torch, "Tensor", None)
+    if kind is None or not isinstance(value, kind):
         return None
     plain = value.detach().cpu()
     head = f"{plain.dtype} {tuple(plain.shape)} {plain.stride()} grad {value.requires_grad}"

@@ -116,7 +116,7 @@ def reduced(value: Any) -> Description:
         return f"opaque ({type(error).__name__})", []
     if isinstance(parts, str):
         return parts, []
-    maker, arguments, state, items, pairs, *_ = (*parts, None, None, None, None)
+    maker, arguments, state, items, pairs = (tuple(parts) + (None,) * 3)[:5]
     children: list[Child] = [(".<args>", arguments)]
     if state is not None:
         children.append((".<state>", state))
@@ -166,7 +166,7 @@ def is_heap(kind: type) -> bool:
 
 
 def is_built_on_c(kind: type) -> bool:
-    """Whether a class written in Python extends one of compiled code, which has state of its own."""
+    """Whether a class written in Python extends a compiled one, which has state of its own."""
     solid = next(c for c in kind.__mro__ if not is_heap(c))
     return solid is not object
 

@@ -3,9 +3,9 @@
 Theory of operation. `Walk` visits what a name reaches, depth first, in a fixed order, and writes
 one line for each object: the path, and what is there. An object with an identity that code can
 notice (a mutable one) is described at its first visit only; a later visit writes the path of the
-first. So two namespaces give the same lines exactly if types and values agree, bit by bit, *and* the
-same paths lead to the same objects. Cycles end by the same rule. Nothing recurses, so long chains
-are no danger.
+first. So two namespaces give the same lines exactly if types and values agree, bit by bit, *and*
+the same paths lead to the same objects. Cycles end by the same rule. Nothing recurses, so long
+chains are no danger.
 
 The rule: an object is looked at, never changed, and nothing of the user's is left registered.
 """
