@@ -53,6 +53,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     known = KernelSpecManager().find_kernel_specs()
     for kernel in (options.serial, options.parallel):
         if kernel not in known:
+            names = ", ".join(sorted(known))
+            _say(f"no kernel {kernel!r} is installed here; known are {names}", sys.stderr)
+            return 2
+    if not options.notebook.is_file():
+        _say(f"there is no notebook {options.notebook}; nothing was run", sys.stderr)
+        return 2
+    return asyncio.run(_demo(options))
+
+
+async def _demo(options: Options) -> int:
+    notebook = nbformat.read(options.notebook, as_version=4)  # type: ignore[no-untyped-call]
+    folder = str(options.notebook.resolve().parent)
+    number = sum(c.cell_type == "code" and bool(c.source.strip()) for c in notebook.cells)
+    kernels = f"under {options.serial}, then under {options.parallel}"
+    _say(f"{options.notebook}: {number} code cells, {kernels}")
+    # the first kernel lives on, idle, so that values which differ can be looked into
+    async with KernelRun(notebook, options.serial, folder=folder) as serial:
+        one = await serial.observe(_progress(options.serial, number))
+        async with KernelRun(notebook, options.parallel, folder=folder) as parallel:
             _say(f"\ncell{'serial s':>{_TEXT_WIDTH + 12}} {'parallel s':>10} {'ahead':>6}")
             two = await parallel.observe(_table(one))
             found = [str(d) for d in differences(one, two)]
