@@ -30,14 +30,20 @@ def die_with_parent() -> bool:
     return True
 
 
-def _clean_path() -> None:
-    """Drop what Python put in front of `sys.path`; the shell puts '' there, as in any kernel."""
+def _import_own_package() -> None:
+    """Import the package this file belongs to, whatever else is installed, and tidy `sys.path`.
+
+    Home and its workers must be of one version. What Python put in front of the path is dropped;
+    the shell puts '' in, as in any kernel.
+    """
     here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - before any import
     root = os.path.dirname(os.path.dirname(here))  # noqa: PTH120
     if sys.path and sys.path[0] in {here, "", os.getcwd()}:  # noqa: PTH109
         del sys.path[0]
-    if root not in sys.path:
-        sys.path.append(root)
+    sys.path.insert(0, root)
+    import taskpar_kernel  # noqa: F401, PLC0415 - only now is it the right one
+
+    del sys.path[0]
 
 
 def _without_debugger() -> None:
@@ -50,7 +56,7 @@ def _without_debugger() -> None:
 
 if __name__ == "__main__":
     _armed = die_with_parent()
-    _clean_path()
+    _import_own_package()
     _without_debugger()
     from taskpar_kernel.seed import HashSeed
 
