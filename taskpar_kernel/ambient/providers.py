@@ -19,6 +19,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from taskpar_kernel.ambient.modules import digests
+from taskpar_kernel.errors import NotPortable
+
 
 @dataclass(frozen=True, slots=True)
 class Provider:
@@ -63,6 +66,21 @@ def _restore_environ(state: dict[str, str]) -> None:
 
 def _restore_path(state: list[str]) -> None:
     sys.path[:] = state
+
+
+def _argv() -> tuple[str, ...]:
+    return tuple(sys.argv)
+
+
+def _restore_argv(state: list[str]) -> None:
+    sys.argv[:] = state
+
+
+def compare_modules(state: dict[str, str]) -> None:
+    """Raise `NotPortable` if a module of the user's is not here what it is at home."""
+    for name, here in digests().items():
+        if name in state and state[name] != here:
+            raise NotPortable(f"the module {name!r} is in another state at home")
 
 
 def _filters() -> tuple[Any, ...]:
@@ -112,7 +130,7 @@ def _numpy_state() -> Any:
 
 
 def _restore_numpy(state: Any) -> None:
-    import numpy  # noqa: PLC0415 - home has it loaded, so the worker may load it
+    import numpy  # noqa: ICN001, PLC0415 - home has it loaded, so the worker may load it
 
     options, errors = state
     options = {k: v for k, v in options.items() if k != "override_repr" or v is not None}
@@ -129,8 +147,8 @@ def _restore_pandas(state: Any) -> None:
     import pandas  # noqa: F401, ICN001, PLC0415 - home has it loaded
 
     config = sys.modules["pandas._config.config"]
-    config._global_config.clear()  # type: ignore[attr-defined]
-    config._global_config.update(copy.deepcopy(state))  # type: ignore[attr-defined]
+    config._global_config.clear()
+    config._global_config.update(copy.deepcopy(state))
 
 
 def _pandas_mark() -> object:
@@ -176,6 +194,51 @@ def _decimal() -> object:
 def _restore_locale(state: str) -> None:
     if locale.setlocale(locale.LC_ALL) != state:
         locale.setlocale(locale.LC_ALL, state)
+
+
+def _levels() -> Any:
+    logging = _loaded("logging")
+    if logging is None:
+        return None
+    named = {
+        name: log.level
+        for name, log in logging.root.manager.loggerDict.items()
+        if getattr(log, "level", 0)
+    }
+    return logging.root.level, logging.root.manager.disable, named
+
+
+def _restore_levels(state: Any) -> None:
+    import logging  # noqa: PLC0415 - home has it loaded
+
+    level, logging.root.manager.disable, named = state
+    logging.root.setLevel(level)
+    for name, log in tuple(logging.root.manager.loggerDict.items()):
+        if isinstance(log, logging.Logger) and log.level != named.get(name, 0):
+            log.setLevel(named.get(name, 0))
+    for name in named:
+        logging.getLogger(name).setLevel(named[name])
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _restore_umask(mask: int) -> None:
+    os.umask(mask)
+
+
+def _sklearn() -> Any:
+    config = _loaded("sklearn._config")
+    return None if config is None else dict(config._get_threadlocal_config())
+
+
+def _restore_sklearn(state: dict[str, Any]) -> None:
+    import sklearn  # noqa: PLC0415 - home has it loaded
+
+    sklearn.set_config(**state)
 
 
 def _logging() -> object:
@@ -234,7 +297,11 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider("pandas", "pandas' options", _pandas_mark, _pandas_options, _restore_pandas),
     Provider("matplotlib", "matplotlib's parameters", _rc_mark, _rc, _restore_rc),
-    Provider("logging", "the logging configuration", _logging, _no_state, None),
+    Provider("logging", "the logging configuration", _logging, _levels, _restore_levels),
+    Provider("umask", "the umask", _umask, _umask, _restore_umask),
+    Provider("arguments", "sys.argv", _argv, lambda: list(sys.argv), _restore_argv),
+    Provider("sklearn", "scikit-learn's options", _sklearn, _sklearn, _restore_sklearn),
+    Provider("modules", "a module of yours", digests, digests, compare_modules),
     Provider("random", "the random module's generator", random.getstate, _no_state, None),
     Provider("numpy.random", "numpy's global generator", _numpy_random, _no_state, None),
     Provider("torch.random", "torch's global generator", _torch_random, _no_state, None),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskpar_kernel.model.messages import VALUE_NAME, Packed
-from taskpar_kernel.transport.pickling import Numbered, Reference, unpickle
+from taskpar_kernel.transport.pickling import Classes, Numbered, Reference, unpickle
 from taskpar_kernel.transport.segments import Segments
 from taskpar_kernel.transport.states import State, check_state, write_state
 
@@ -28,6 +28,8 @@ class Opened:
     states: tuple[tuple[Reference, Any, State], ...]
     deleted: tuple[str, ...]
     numbered: Numbered
+    refers: bool = False
+    """Whether it holds objects that home had before."""
 
     @property
     def value(self) -> Any:
@@ -47,11 +49,17 @@ def open_outcome(
     Raises:
         NotPortable: it refers to what home does not have, or cannot be written into it.
     """
-    (names, states, deleted), numbered, _ = unpickle(packed, segments, resolve)
+    found: list[Reference] = []
+
+    def resolved(reference: Reference) -> object:
+        found.append(reference)
+        return resolve(reference)
+
+    (names, states, deleted), numbered, _ = unpickle(packed, segments, resolved, Classes.FOREIGN)
     targets = tuple((ref, resolve(ref), state) for ref, state in states)
     for _, target, state in targets:
         check_state(target, state)
-    return Opened(names, targets, deleted, numbered)
+    return Opened(names, targets, deleted, numbered, bool(found))
 
 
 def apply(opened: Opened, namespace: MutableMapping[str, Any]) -> None:

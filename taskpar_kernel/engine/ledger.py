@@ -265,7 +265,7 @@ class Ledger:
         self._changed(id(target) for _, target, _ in opened.states)
         bundle.objects |= opened.names
         bundle.numbered = opened.numbered
-        if opened.states:  # its objects carry the numbers of earlier bundles: always compare
+        if opened.states or opened.refers:  # some of its objects carry earlier bundles' numbers
             self._fix_now(bundle)
         bundle.at_home = True
         bundle.verified = self.epoch

@@ -1,50 +1,186 @@
-"""NumPy arrays come in, reductions that keep strides, order and flags go out.
+"""NumPy arrays come in, reductions that keep strides, order, flags and sharing go out.
 
 The rule: an array arrives with the memory layout it had, because the layout decides the last bit of
-a sum. numpy is used only if the process has it already.
+a sum; and arrays that share memory arrive sharing it, or not at all. numpy is used only if the
+process has it already.
 """
 
 from __future__ import annotations
 
+import array
 import pickle
 import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from taskpar_kernel.errors import NotPortable
 
+Span = tuple[int, int]
 
-def numpy_reducer(value: Any, spans: list[tuple[int, int]]) -> Any:
-    """Return a reduction for a numpy object, or NotImplemented for the default one.
+_LARGER = 8
+"""A root array, or the memory a strided view spans, may be this much larger than what is sent."""
+_SMALL_BYTES = 4096
 
-    Adds the memory range of each array to `spans`, as (start, end) addresses.
+
+class ArrayReducer:
+    """Reduces the numpy objects of one message and remembers the memory they lie in.
+
+    `roots`: id of an array → the array whose memory it is a view of (see `shared_roots`).
     """
-    kind = type(value)
-    if kind.__name__ == "memmap":
-        raise NotPortable("a numpy memmap is bound to its file")
-    if kind.__name__ != "ndarray":
-        return NotImplemented
-    if not value.nbytes or value.dtype.hasobject:
+
+    def __init__(self, roots: Mapping[int, Any], known: Mapping[int, object]):
+        self._roots = roots
+        self._known = known
+        self.arrays: list[tuple[int, int, Any]] = []
+        """(start, end, array) of each array copied into the message: addresses in this process."""
+
+    @property
+    def spans(self) -> list[Span]:
+        """The memory ranges of the arrays."""
+        return [(low, high) for low, high, _ in self.arrays]
+
+    def reduce(self, value: Any) -> Any:
+        """Return a reduction for a numpy object, or NotImplemented for the default one."""
+        kind = type(value)
+        if kind.__name__ == "memmap":
+            raise NotPortable("a numpy memmap is bound to its file")
+        if kind.__name__ == "void":
+            raise NotPortable("a numpy record may be a view into an array")
+        if kind.__name__ != "ndarray":
+            return NotImplemented
+        root = self._roots.get(id(value))
+        if root is None and id(base := root_of(value)) in self._known and base is not value:
+            root = base
+        if root is not None and root is not value:
+            return _view_reduction(value, root)
+        if not value.nbytes:
+            return _make_empty, (value.shape, value.dtype, value.flags.writeable)
+        low, high = memory_of(value) or (0, 0)
+        self.arrays.append((low, high, value))
+        if value.dtype.hasobject:
+            if not value.flags.forc or not value.flags.writeable:
+                raise NotPortable("an array of objects would lose its strides or flags")
+            return NotImplemented
+        return _array_reduction(value, low, high - low)
+
+    def subclass(self, value: Any) -> None:
+        """Remember the memory of an instance of a subclass of ndarray."""
         if value.nbytes:
-            spans.append(_span(value))
-            if not value.flags.forc:
-                raise NotPortable("a strided array of objects would lose its strides")
-        return NotImplemented
-    spans.append(_span(value))
+            if not value.flags.forc or not value.flags.writeable:
+                raise NotPortable(f"a {type(value).__qualname__} would lose its strides or flags")
+            low, high = memory_of(value) or (0, 0)
+            self.arrays.append((low, high, value))
+
+
+def _array_reduction(value: Any, low: int, span: int) -> Any:
     np = sys.modules["numpy"]
-    flat = value.ravel(order="K") if value.flags.forc else np.ascontiguousarray(value).ravel()
-    buffer = pickle.PickleBuffer(flat.view(np.uint8))
-    start = 0 if value.flags.forc else value.__array_interface__["data"][0] - spans[-1][0]
-    layout = (value.shape, value.strides, start, spans[-1][1] - spans[-1][0])
-    if not value.flags.forc and layout[3] > 8 * value.nbytes + 4096:
+    dense = value.flags.forc
+    if not dense and span > _LARGER * value.nbytes + _SMALL_BYTES:
         raise NotPortable("a strided view is much smaller than the memory it spans")
-    return _make_array, (buffer, value.dtype, layout, value.flags.forc, value.flags.writeable)
+    if value.nbytes > span:
+        raise NotPortable("the elements of an array share memory")
+    flat = value.ravel(order="K") if dense else np.ascontiguousarray(value).ravel()
+    buffer = pickle.PickleBuffer(flat.view(np.uint8))
+    start = 0 if dense else value.__array_interface__["data"][0] - low
+    layout = (value.shape, value.strides, start, span)
+    return _make_array, (buffer, value.dtype, layout, dense, value.flags.writeable)
 
 
-def _span(value: Any) -> tuple[int, int]:
-    bounds = getattr(sys.modules["numpy"], "lib", None)
-    tools = getattr(bounds, "array_utils", None) or sys.modules["numpy"]
+def _view_reduction(value: Any, root: Any) -> Any:
+    low, _ = memory_of(root) or (0, 0)
+    start = value.__array_interface__["data"][0] - low
+    arguments = (root, value.dtype, value.shape, value.strides, start, value.flags.writeable)
+    return _make_view, arguments
+
+
+def memory_of(value: Any) -> Span | None:
+    """Return the addresses [start, end) of an object's memory, if it is memory others may share."""
+    if isinstance(value, bytearray | array.array):
+        with memoryview(value) as view:
+            return span_of_buffer(view) if view.nbytes else None
+    np = sys.modules.get("numpy")
+    if np is None or not isinstance(value, np.ndarray) or not value.nbytes:
+        return None
+    tools = getattr(np.lib, "array_utils", None) or np
     low, high = tools.byte_bounds(value)
     return int(low), int(high)
+
+
+def span_of_buffer(view: memoryview) -> Span | None:
+    """Return the addresses of a contiguous buffer, or None without numpy (nobody shares it)."""
+    np = sys.modules.get("numpy")
+    if np is None:
+        return None
+    start = int(np.frombuffer(view, np.uint8).__array_interface__["data"][0])
+    return start, start + view.nbytes
+
+
+def root_of(value: Any) -> Any:
+    """Return the array in whose memory `value` lies; itself if it is no view of another array."""
+    np = sys.modules["numpy"]
+    while type(value.base) is np.ndarray:
+        value = value.base
+    return value
+
+
+def overlapping(arrays: Iterable[tuple[int, int, Any]]) -> list[list[tuple[int, int, Any]]]:
+    """Return the groups of two and more whose spans overlap; O(n log n)."""
+    groups: list[list[tuple[int, int, Any]]] = []
+    end = -1
+    for one in sorted(arrays, key=lambda a: a[:2]):
+        if one[0] < end:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+        end = max(end, one[1])
+    return [group for group in groups if len(group) > 1]
+
+
+def shared_roots(groups: Iterable[list[tuple[int, int, Any]]]) -> dict[int, Any]:
+    """Return id → root for arrays that share memory, so that the root is sent in their place.
+
+    Raises:
+        NotPortable: they are not all views of one dense array of numbers.
+    """
+    np = sys.modules["numpy"]
+    roots: dict[int, Any] = {}
+    for group in groups:
+        if any(type(a) is not np.ndarray or a.dtype.hasobject for _, _, a in group):
+            raise NotPortable("objects that share memory would arrive apart")
+        root = root_of(group[0][2])
+        low, high = memory_of(root) or (0, 0)
+        plain = root.flags.forc and not root.dtype.hasobject
+        if not plain or any(root_of(a) is not root for _, _, a in group):
+            raise NotPortable("arrays that share memory would arrive apart")
+        if high - low > _LARGER * sum(a.nbytes for _, _, a in group) + _SMALL_BYTES:
+            raise NotPortable("views are much smaller than the array they share")
+        roots |= {id(a): root for _, _, a in group}
+    return roots
+
+
+def _make_empty(shape: tuple[int, ...], dtype: Any, writeable: bool) -> Any:
+    import numpy as np  # noqa: PLC0415 - the receiver may not have it loaded yet
+
+    array = np.empty(shape, dtype)
+    array.flags.writeable = writeable
+    return array
+
+
+def _make_view(
+    root: Any,
+    dtype: Any,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    start: int,
+    writeable: bool,
+) -> Any:
+    import numpy as np  # noqa: PLC0415 - the receiver may not have it loaded yet
+
+    flat = root.ravel(order="K").view(np.uint8)
+    view = np.ndarray(shape, dtype, buffer=flat, offset=start, strides=strides)
+    if not writeable:
+        view.flags.writeable = False
+    return view
 
 
 def _make_array(
@@ -59,6 +195,7 @@ def _make_array(
     shape, strides, start, span = layout
     if dense:
         memory: Any = buffer
+        start = min_offset(shape, strides)
     else:
         memory = np.empty(span, np.uint8)
     array = np.ndarray(shape, dtype, buffer=memory, offset=start, strides=strides)
@@ -67,3 +204,8 @@ def _make_array(
     if not writeable:
         array.flags.writeable = False
     return array
+
+
+def min_offset(shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
+    """Return where the first element lies, in bytes from the lowest address of the array."""
+    return -sum(min(0, (n - 1) * s) for n, s in zip(shape, strides, strict=True))

@@ -12,13 +12,15 @@ Functions of the notebook are rebuilt on the receiver's own `__main__`: one name
 
 from __future__ import annotations
 
+import array
 import io
-import marshal
+import math
 import pickle
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import cloudpickle
@@ -28,7 +30,22 @@ from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.ids import Key
 from taskpar_kernel.model.messages import Packed
 from taskpar_kernel.seed import HashSeed
-from taskpar_kernel.transport.arrays import numpy_reducer
+from taskpar_kernel.transport.arrays import (
+    ArrayReducer,
+    Span,
+    memory_of,
+    overlapping,
+    shared_roots,
+    span_of_buffer,
+)
+from taskpar_kernel.transport.exactness import exact_reduction, refuse_inexact
+from taskpar_kernel.transport.functions import (
+    CLASS_MAKERS,
+    Classes,
+    reduce_cell,
+    reduce_class,
+    reduce_function,
+)
 from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
 
 Reference = tuple[Key, int]
@@ -62,7 +79,7 @@ class Parcel:
     inband: bytes
     buffers: tuple[memoryview, ...]
     numbered: Numbered
-    spans: tuple[tuple[int, int], ...]
+    spans: tuple[Span, ...]
     """Memory ranges [start, end) of the arrays in the value: addresses in this process."""
 
     @property
@@ -82,8 +99,8 @@ class Parcel:
         watched = list(ranges)
         digest = xxhash.xxh3_128()
         for buffer in self.buffers:
-            start = address_of(buffer)
-            if not any(low <= start and start + buffer.nbytes <= high for low, high in watched):
+            start, end = span_of_buffer(buffer) or (-1, -1)
+            if not any(low <= start and end <= high for low, high in watched):
                 digest.update(buffer)
         return self.inband, digest.digest()
 
@@ -92,83 +109,169 @@ class Parcel:
         return Packed(self.inband, segments.put(self.buffers))
 
 
-def address_of(buffer: memoryview) -> int:
-    """Return the address of a buffer's first byte, or 0 where it cannot be had."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None or not buffer.nbytes:
-        return 0
-    return int(numpy.frombuffer(buffer, numpy.uint8).__array_interface__["data"][0])
-
-
-def has_identity(value: object) -> bool:
+def has_identity(value: object) -> bool:  # noqa: PLR0911
     """Whether the program can tell `value` from an equal copy (so it must not be copied twice)."""
     if isinstance(value, _ATOMS) and type(value) in _ATOMS:
         return False
     if isinstance(value, _BY_NAME):
         return False
     if isinstance(value, type):
-        return value.__module__ == "__main__"
+        return value.__module__ == "__main__" or "<locals>" in value.__qualname__
     if isinstance(value, types.FunctionType):
-        return value.__globals__ is vars(sys.modules["__main__"])
-    module = type(value).__module__
-    return not (module == "numpy" and type(value).__name__ not in {"ndarray"})
+        ours = value.__globals__ is vars(sys.modules["__main__"])
+        return ours or "<locals>" in value.__qualname__
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return True
+    if isinstance(value, numpy.generic):
+        return bool(value != value)  # noqa: PLR0124 - `in` finds a nan by its identity
+    return not isinstance(value, numpy.dtype | numpy.ufunc)
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """cloudpickle with our reducers for functions and arrays; records the arrays' memory."""
-
-    def __init__(self, file: io.BytesIO, buffers: list[pickle.PickleBuffer]):
-        super().__init__(file, protocol=5, buffer_callback=buffers.append)
-        self.spans: list[tuple[int, int]] = []
-
-    def reducer_override(self, obj: Any) -> Any:
-        kind = type(obj)
-        if kind is types.FunctionType:
-            return _reduce_function(obj)
-        if kind.__module__ == "numpy":
-            return numpy_reducer(obj, self.spans)
-        if kind is types.ModuleType and sys.modules.get(obj.__name__) is not obj:
-            raise NotPortable(f"the module {obj.__name__!r} cannot be imported by name")
-        if hasattr(kind, "__del__") and not isinstance(obj, type):
-            raise NotPortable(f"a {kind.__qualname__} has a __del__ method")
-        return super().reducer_override(obj)
-
-
-class _ReferringPickler(_Pickler):
-    """A pickler that replaces known objects by references to the messages they came in."""
+    """cloudpickle with our reducers for functions, classes and arrays, and without its losses."""
 
     def __init__(
         self,
         file: io.BytesIO,
         buffers: list[pickle.PickleBuffer],
         known: Mapping[int, Reference],
+        roots: Mapping[int, Any],
     ):
-        super().__init__(file, buffers)
-        self._known = known
+        super().__init__(file, protocol=5, buffer_callback=buffers.append)
+        self.exact = True
+        self.arrays = ArrayReducer(roots, known)
+        self._ndarray: Any = getattr(sys.modules.get("numpy"), "ndarray", ())
 
-    def persistent_id(self, obj: Any) -> Reference | None:
+    def reducer_override(self, obj: Any) -> Any:
+        kind = type(obj)
+        if kind is types.FunctionType:
+            return reduce_function(obj)
+        if kind is types.CellType:
+            return reduce_cell(obj)
+        if isinstance(obj, type):
+            return reduce_class(obj)
+        if kind.__module__ == "numpy":
+            reduction = self.arrays.reduce(obj)
+            if reduction is not NotImplemented or kind is self._ndarray:
+                return reduction
+        if kind is types.ModuleType and sys.modules.get(obj.__name__) is not obj:
+            raise NotPortable(f"the module {obj.__name__!r} cannot be imported by name")
+        refuse_inexact(obj, kind)
+        if isinstance(obj, self._ndarray):
+            self.arrays.subclass(obj)
+        reduction = exact_reduction(obj, kind, self.dispatch_table) if self.exact else None
+        return reduction or super().reducer_override(obj)
+
+
+class _ReferringPickler(_Pickler):
+    """A pickler that replaces known objects by references to the messages they came in.
+
+    A nan that is a library's own is replaced by its name: a program can tell it from another nan,
+    because `in` and `==` of containers compare identities first.
+    """
+
+    def __init__(
+        self,
+        file: io.BytesIO,
+        buffers: list[pickle.PickleBuffer],
+        known: Mapping[int, Reference],
+        roots: Mapping[int, Any],
+    ):
+        super().__init__(file, buffers, known, roots)
+        self._known = known
+        self._nans = _nans()
+
+    def persistent_id(self, obj: Any) -> Any:
+        if type(obj) is float and obj != obj:  # noqa: PLR0124
+            if id(obj) not in self._nans:
+                raise NotPortable("a nan would be another nan after the journey")
+            return _NAN, self._nans[id(obj)]
         return self._known.get(id(obj))
+
+
+_NAN = "nan"
+_NAN_OPCODES = (b"G\x7f\xf8\x00", b"G\xff\xf8\x00")
+
+
+def _nans() -> dict[int, str]:
+    numpy = sys.modules.get("numpy")
+    theirs = {} if numpy is None else {id(numpy.nan): "numpy"}
+    return {id(math.nan): "math", **theirs}
 
 
 class _Unpickler(pickle.Unpickler):
     def __init__(
-        self, packed: Packed, buffers: Iterable[Any], resolve: Callable[[Reference], object]
+        self,
+        packed: Packed,
+        buffers: Iterable[Any],
+        resolve: Callable[[Reference], object],
+        classes: Classes,
     ):
         super().__init__(io.BytesIO(packed.inband), buffers=buffers)
         self._resolve = resolve
+        self._classes = classes
 
     def persistent_load(self, pid: Any) -> Any:
+        if pid[0] == _NAN:
+            return import_module(pid[1]).nan
         return self._resolve(pid)
 
+    def find_class(self, module: str, name: str) -> Any:
+        if self._classes is not Classes.SAME:
+            if module == "__main__":
+                raise NotPortable(f"{name!r} is known only by its name in the notebook")
+            maker = CLASS_MAKERS.get((self._classes, module, name))
+            if maker is not None:
+                return maker
+        return super().find_class(module, name)
 
-def pickle_value(value: object, known: Mapping[int, Reference] | None = None) -> Parcel:
+
+def pickle_value(
+    value: object, known: Mapping[int, Reference] | None = None, *, exact: bool = True
+) -> Parcel:
     """Pickle `value`; objects in `known` (id → reference) are written as references.
+
+    A second pass is made where the first finds arrays that share memory, or a nan. Not `exact`:
+    what the user wrote to pickle his objects is trusted, and one nan is as good as another.
 
     Raises:
         NotPortable: the value, or a part of it, would not arrive as it is.
     """
+    kind = _ReferringPickler if known else _Pickler
+    inband, buffers, pickler = _dump(value, known or {}, {}, kind, exact)
+    groups = overlapping(pickler.arrays.arrays)
+    roots = shared_roots(groups) if groups else {}
+    if exact and any(opcode in inband for opcode in _NAN_OPCODES):
+        kind = _ReferringPickler
+    if roots or type(pickler) is not kind:
+        inband, buffers, pickler = _dump(value, known or {}, roots, kind, exact)
+        if overlapping(pickler.arrays.arrays):
+            raise NotPortable("arrays that share memory would arrive apart")
+    memo = pickler.memo.copy()
+    spans = pickler.arrays.spans
+    shared = []
+    for _, obj in memo.values():
+        if isinstance(obj, set | frozenset):
+            _check_set(obj)
+        elif isinstance(obj, bytearray | array.array) and (span := memory_of(obj)):
+            shared.append((*span, obj))
+    if shared and overlapping([*shared, *pickler.arrays.arrays]):
+        raise NotPortable("an array lies in the memory of another object")
+    spans += [(low, high) for low, high, _ in shared]
+    return Parcel(inband, tuple(b.raw() for b in buffers), Numbered.of(memo.values()), tuple(spans))
+
+
+def _dump(
+    value: object,
+    known: Mapping[int, Reference],
+    roots: Mapping[int, Any],
+    kind: type[_Pickler],
+    exact: bool,
+) -> tuple[bytes, list[pickle.PickleBuffer], _Pickler]:
     file, buffers = io.BytesIO(), list[pickle.PickleBuffer]()
-    pickler = _ReferringPickler(file, buffers, known) if known else _Pickler(file, buffers)
+    pickler = kind(file, buffers, known, roots)
+    pickler.exact = exact
     try:
         pickler.dump(value)
     except NotPortable:
@@ -176,23 +279,23 @@ def pickle_value(value: object, known: Mapping[int, Reference] | None = None) ->
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a user's own __reduce__ may raise anything
-        raise NotPortable(f"cannot be pickled: {type(error).__name__}: {error}") from error
-    memo = pickler.memo.copy()
-    for _, obj in memo.values():
-        if type(obj) in (set, frozenset):
-            _check_set(obj)
-    return Parcel(
-        file.getvalue(),
-        tuple(b.raw() for b in buffers),
-        Numbered.of(memo.values()),
-        tuple(pickler.spans),
-    )
+        raise NotPortable(f"cannot be pickled: {type(error).__name__}: {text_of(error)}") from error
+    return file.getvalue(), buffers, pickler
+
+
+def text_of(error: BaseException | None) -> str:
+    """Return an error's text, or an empty string where its own `__str__` fails."""
+    try:
+        return "" if error is None else str(error)
+    except Exception:  # noqa: BLE001 - a user's __str__
+        return ""
 
 
 def unpickle(
     packed: Packed,
     segments: Segments = NO_SEGMENTS,
     resolve: Callable[[Reference], object] | None = None,
+    classes: Classes = Classes.SAME,
 ) -> tuple[Any, Numbered, list[Any]]:
     """Rebuild a value. Return it, the numbering of its objects, and the mapped segments.
 
@@ -200,13 +303,15 @@ def unpickle(
         NotPortable: a part of it cannot be rebuilt here.
     """
     buffers, maps = segments.take(packed.buffers)
-    unpickler = _Unpickler(packed, buffers, resolve or _no_references)
+    unpickler = _Unpickler(packed, buffers, resolve or _no_references, classes)
     try:
         value = unpickler.load()
+    except NotPortable:
+        raise
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a user's own __setstate__ may raise anything
-        raise NotPortable(f"cannot be rebuilt: {type(error).__name__}: {error}") from error
+        raise NotPortable(f"cannot be rebuilt: {type(error).__name__}: {text_of(error)}") from error
     return value, Numbered.of(unpickler.memo.copy().items()), maps
 
 
@@ -216,7 +321,7 @@ def _no_references(reference: Reference) -> object:
 
 def pack(value: object, segments: Segments = NO_SEGMENTS) -> Packed:
     """Pickle a self-contained value (the public API's way)."""
-    return pickle_value(value).place(segments)
+    return pickle_value(value, exact=False).place(segments)
 
 
 def unpack(packed: Packed, segments: Segments = NO_SEGMENTS) -> Any:
@@ -228,14 +333,18 @@ def unpack(packed: Packed, segments: Segments = NO_SEGMENTS) -> Any:
 
 
 def _check_set(value: set[object] | frozenset[object]) -> None:
-    if len(value) < 2:
-        return
-    for item in value:
+    if type(value) not in (set, frozenset):
+        raise NotPortable(f"a {type(value).__qualname__} may iterate in another order elsewhere")
+    for item in value if len(value) > 1 else ():
         if not _hashes_alike(item):
             raise NotPortable(
                 f"a set holds a {type(item).__qualname__}, whose hash differs elsewhere"
             )
-    if any(a is not b for a, b in zip(value, type(value)(list(value)), strict=True)):
+    again = type(value)(list(value))
+    # The size of its table decides the order of what is added later.
+    if any(a is not b for a, b in zip(value, again, strict=True)) or (
+        type(value) is set and sys.getsizeof(value) != sys.getsizeof(again)
+    ):
         raise NotPortable("a set would iterate in another order after the journey")
 
 
@@ -248,56 +357,15 @@ def _hashes_alike(item: object) -> bool:
     return kind in _STABLE_HASH or kind.__module__ == "numpy"
 
 
-# Functions: rebuilt on the receiver's module of the same name -----------------------------------
-
-
-def _reduce_function(function: types.FunctionType) -> Any:
-    module = sys.modules.get(function.__module__ or "")
-    if module is not None and function.__module__ != "__main__":
-        found: object = module
-        for part in function.__qualname__.split("."):
-            found = getattr(found, part, None)
-        if found is function:
-            return NotImplemented
-    home = function.__globals__.get("__name__")
-    owner = sys.modules.get(home) if isinstance(home, str) else None
-    if owner is None or vars(owner) is not function.__globals__:
-        raise NotPortable(f"the globals of {function.__qualname__!r} are not those of a module")
-    state = {
-        "__defaults__": function.__defaults__,
-        "__kwdefaults__": function.__kwdefaults__,
-        "__module__": function.__module__,
-        "__qualname__": function.__qualname__,
-        "__doc__": function.__doc__,
-        "__annotations__": function.__annotations__,
-        "__dict__": function.__dict__,
-        "__closure__": function.__closure__,
-    }
-    made = (
-        home,
-        # Format 2 depends on the code alone; later ones also on how often its parts are referred to.
-        marshal.dumps(function.__code__, 2),
-        function.__name__,
-        len(function.__closure__ or ()),
-    )
-    return _make_function, made, state, None, None, _fill_function
-
-
-def _make_function(module: str, code: bytes, name: str, cells: int) -> types.FunctionType:
-    closure = tuple(types.CellType() for _ in range(cells))
-    return types.FunctionType(
-        marshal.loads(code), vars(sys.modules[module]), name, None, closure or None
-    )
-
-
-def _fill_function(function: types.FunctionType, state: dict[str, Any]) -> None:
-    for mine, theirs in zip(
-        function.__closure__ or (), state.pop("__closure__") or (), strict=True
-    ):
-        try:
-            mine.cell_contents = theirs.cell_contents
-        except ValueError:  # an empty cell stays empty
-            continue
-    function.__dict__.update(state.pop("__dict__"))
-    for name, value in state.items():
-        setattr(function, name, value)
+__all__ = [
+    "Classes",
+    "Numbered",
+    "Parcel",
+    "Reference",
+    "has_identity",
+    "pack",
+    "pickle_value",
+    "text_of",
+    "unpack",
+    "unpickle",
+]

@@ -31,7 +31,7 @@ _FILE_PAGE, _PRESENT, _SWAPPED = 1 << 61, 1 << 63, 1 << 62
 
 
 class Segments:
-    """The shared segments that this process writes and maps; `folder` None: everything in-message."""
+    """The shared segments this process writes and maps; `folder` None: everything in-message."""
 
     def __init__(self, folder: str | None, owner: str = ""):
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Mutable objects come in, their shallow states go out, and are written into the original elsewhere.
+"""Mutable objects come in, shallow states go out, and are written into the original elsewhere.
 
 An object of home's that an attempt changed gets its new state written *into it*, in place, so that
 every other name and container that reaches it sees the change. The rule: only types whose whole
@@ -8,6 +8,7 @@ state is known here; any other changed object means that the statement runs at h
 from __future__ import annotations
 
 import random
+import sys
 import types
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable
@@ -19,6 +20,8 @@ State = tuple[str, Any]
 
 _SEQUENCES = (list, deque, bytearray)
 _MAPPINGS = (dict, OrderedDict, defaultdict)
+_HEAP_TYPE, _WORD = 1 << 9, tuple.__itemsize__
+_PLAIN = (str, bytes, int, bool)
 
 
 def is_mutable(value: object) -> bool:
@@ -26,13 +29,15 @@ def is_mutable(value: object) -> bool:
     return not isinstance(value, type | types.FunctionType) or value.__module__ == "__main__"
 
 
-def shallow_state(value: Any) -> State | None:
+def shallow_state(value: Any) -> State | None:  # noqa: PLR0911
     """Return the state of one object (its parts by reference), or None if its type is unknown."""
     kind = type(value)
     if kind in _SEQUENCES:
         return "sequence", bytes(value) if kind is bytearray else list(value)
     if kind in _MAPPINGS:
-        return "mapping", list(value.items())
+        if kind is OrderedDict and vars(value):
+            return None
+        return "mapping", (getattr(value, "default_factory", None), list(value.items()))
     if kind is set:
         return "set", set(value)
     if kind is random.Random:
@@ -42,15 +47,16 @@ def shallow_state(value: Any) -> State | None:
         return _numpy_state(value)
     if module == "pandas":
         return _pandas_state(value)
-    if kind.__flags__ & (1 << 9) and _ordinary(kind):  # Py_TPFLAGS_HEAPTYPE: a Python class
-        return "attributes", _attributes(value)
+    if _ordinary(kind):
+        return "attributes", (kind, *_attributes(value))
     return None
 
 
 def _numpy_state(value: Any) -> State | None:
     name = type(value).__name__
     if name == "ndarray":
-        return "array", (value.shape, value.dtype, value.strides, value.copy())
+        layout = (value.shape, value.dtype, value.strides, value.flags.writeable)
+        return "array", (layout, value.copy())
     if name == "Generator":
         return "bits", value.bit_generator.state
     if name == "RandomState":
@@ -61,9 +67,16 @@ def _numpy_state(value: Any) -> State | None:
 
 
 def _pandas_state(value: Any) -> State | None:
-    if type(value).__name__ in {"DataFrame", "Series"}:
-        return "frame", (value.copy(deep=True)._mgr, value.attrs, getattr(value, "_name", None))
+    if type(value).__name__ in {"DataFrame", "Series"} and _copies_on_write():
+        labels = value.flags.allows_duplicate_labels
+        name = getattr(value, "_name", None)
+        return "frame", (value.copy(deep=True)._mgr, value.attrs, name, labels)
     return None
+
+
+def _copies_on_write() -> bool:
+    """Whether no frame shows that it shares memory with another (pandas 3)."""
+    return int(sys.modules["pandas"].__version__.split(".", 1)[0]) >= 3
 
 
 def frame_arrays(values: Iterable[Any]) -> set[int]:
@@ -81,24 +94,35 @@ def frame_arrays(values: Iterable[Any]) -> set[int]:
 
 
 def _ordinary(kind: type) -> bool:
-    """Whether instances keep all their state in `__dict__` and `__slots__`."""
-    for base in kind.__mro__[:-1]:
-        if not base.__flags__ & (1 << 9):
-            return False
-    return True
+    """Whether instances keep all their state in `__dict__` and `__slots__`.
+
+    Types written in C may look like Python classes, but their instances are larger than that.
+    """
+    if not all(base.__flags__ & _HEAP_TYPE for base in kind.__mro__[:-1]):
+        return False
+    words = len(_slots(kind)) + (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0)
+    return kind.__basicsize__ == object.__basicsize__ + words * _WORD
 
 
-def _slots(kind: type) -> list[str]:
-    names: list[str] = []
-    for base in kind.__mro__:
-        slots = base.__dict__.get("__slots__", ())
-        names += [slots] if isinstance(slots, str) else list(slots)
-    return [n for n in names if n not in {"__dict__", "__weakref__"}]
+def _slots(kind: type) -> list[types.MemberDescriptorType]:
+    return [
+        member
+        for base in kind.__mro__
+        if "__slots__" in vars(base)
+        for member in vars(base).values()
+        if type(member) is types.MemberDescriptorType
+    ]
 
 
-def _attributes(value: Any) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
+def _attributes(value: Any) -> tuple[list[tuple[str, Any]], dict[int, Any]]:
+    """Return the items of `__dict__`, and the filled slots by their number."""
     own = list(vars(value).items()) if hasattr(value, "__dict__") else []
-    slots = {n: getattr(value, n) for n in _slots(type(value)) if hasattr(value, n)}
+    slots: dict[int, Any] = {}
+    for number, member in enumerate(_slots(type(value))):
+        try:
+            slots[number] = member.__get__(value, type(value))
+        except AttributeError:  # an empty slot
+            continue
     return own, slots
 
 
@@ -116,38 +140,67 @@ def check_state(target: Any, state: State) -> None:
     """Raise `NotPortable` if `write_state` could not be carried out to its end."""
     kind, content = state
     if kind == "array":
-        shape, dtype, strides, _ = content
-        fits = target.shape == shape and target.dtype == dtype and target.strides == strides
-        if not fits or not target.flags.writeable:
-            raise NotPortable("an array changed its shape, type or layout in place")
-    if kind == "set" and list(set(list(content))) != list(content):
+        layout = (target.shape, target.dtype, target.strides, target.flags.writeable)
+        if layout != content[0] or not target.flags.writeable:
+            raise NotPortable("an array changed its shape, type, layout or flags in place")
+    if kind == "attributes" and type(target) is not content[0]:
+        raise NotPortable("an object changed its class")
+    if kind == "frame" and target.flags.allows_duplicate_labels != content[3]:
+        raise NotPortable("a frame changed its flags")
+    if kind == "set" and list(set(content)) != list(content):
         raise NotPortable("a set would iterate in another order after the journey")
 
 
+def _alike(old: Any, new: Any) -> bool:
+    """Whether `old` can stay where `new` should be: what did not change keeps its identity."""
+    return old is new or (type(old) is type(new) and type(old) in _PLAIN and bool(old == new))
+
+
 def _write_sequence(target: Any, content: Any) -> None:
-    if isinstance(target, deque):
+    if len(target) == len(content):
+        for index, (old, new) in enumerate(zip(list(target), content, strict=True)):
+            if not _alike(old, new):
+                target[index] = new
+    elif isinstance(target, deque):
         target.clear()
         target.extend(content)
     else:
         target[:] = content
 
 
-def _write_mapping(target: Any, content: list[tuple[Any, Any]]) -> None:
-    target.clear()
-    target.update(content)
+def _write_mapping(target: Any, content: tuple[Any, list[tuple[Any, Any]]]) -> None:
+    factory, items = content
+    if isinstance(target, defaultdict):
+        target.default_factory = factory
+    _write_items(target, items)
+
+
+def _write_items(target: Any, items: list[tuple[Any, Any]]) -> None:
+    """Write the items; where only values changed, a loop over `target` can go on."""
+    same_keys = len(target) == len(items) and all(
+        _alike(old, new) for old, (new, _) in zip(target, items, strict=True)
+    )
+    if not same_keys:
+        target.clear()
+        target.update(items)
+        return
+    for (key, old), (_, new) in zip(list(target.items()), items, strict=True):
+        if not _alike(old, new):
+            target[key] = new
 
 
 def _write_set(target: set[Any], content: set[Any]) -> None:
-    target.clear()
-    target.update(content)
+    if list(target) != list(content):
+        target.clear()
+        target.update(list(content))
 
 
 def _write_array(target: Any, content: Any) -> None:
-    target[...] = content[3]
+    target[...] = content[1]
 
 
 def _write_frame(target: Any, content: Any) -> None:
-    manager, attributes, name = content
+    manager, attributes, name, _ = content
     target._mgr = manager
     target.attrs = attributes
     if hasattr(target, "_name"):
@@ -155,15 +208,15 @@ def _write_frame(target: Any, content: Any) -> None:
 
 
 def _write_attributes(target: Any, content: Any) -> None:
-    own, slots = content
+    _, own, slots = content
     if hasattr(target, "__dict__"):
-        target.__dict__.clear()
-        target.__dict__.update(own)
-    for name in _slots(type(target)):
-        if name in slots:
-            object.__setattr__(target, name, slots[name])
-        elif hasattr(target, name):
-            object.__delattr__(target, name)
+        _write_items(target.__dict__, own)
+    _, old = _attributes(target)
+    for number, member in enumerate(_slots(type(target))):
+        if number in slots:
+            member.__set__(target, slots[number])
+        elif number in old:
+            member.__delete__(target)
 
 
 def _write_bits(target: Any, content: Any) -> None:

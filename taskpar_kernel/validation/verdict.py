@@ -27,7 +27,7 @@ def same_value(now: Any, then: Any) -> bool:
     if kind in (int, str, bytes, bool):
         return bool(now == then)
     if kind is float:
-        return now == then and math.copysign(1.0, now) == math.copysign(1.0, then)
+        return bool(now == then) and math.copysign(1.0, now) == math.copysign(1.0, then)
     if kind is tuple:
         return len(now) == len(then) and all(map(same_value, now, then))
     if kind.__module__ == "numpy" and hasattr(kind, "dtype") and kind.__name__ != "ndarray":

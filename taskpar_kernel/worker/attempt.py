@@ -9,27 +9,36 @@ statement itself.
 from __future__ import annotations
 
 import builtins
+import logging
 import marshal
 import sys
-import threading
 import time
 import traceback
 import warnings
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from taskpar_kernel.ambient import providers as ambient
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.ids import HOME, Key
 from taskpar_kernel.model.messages import Attempt, Finished, Replica
-from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value
+from taskpar_kernel.transport.arrays import memory_of
+from taskpar_kernel.transport.pickling import (
+    Numbered,
+    Parcel,
+    Reference,
+    pickle_value,
+    text_of,
+)
 from taskpar_kernel.transport.states import frame_arrays, is_mutable, shallow_state
 from taskpar_kernel.worker.bundles import Bundles, Live, overlaps, references
 from taskpar_kernel.worker.gate import Gate, GateReached
+from taskpar_kernel.worker.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from taskpar_kernel.transport.segments import Segments
     from taskpar_kernel.worker.store import Store
@@ -43,7 +52,8 @@ _PARTS_OF_FRAMES = frozenset(
 )
 """A frame's state is written as a whole; home's own parts are replaced by it."""
 
-_MODULE_NAMES = frozenset({"__name__", "__builtin__", "__builtins__", "__doc__", "__package__"})
+_MODULE: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
+_MODULE_NAMES = frozenset({*_MODULE, "__doc__", "__warningregistry__"})
 
 
 class Attempts:
@@ -63,13 +73,15 @@ class Attempts:
         """Run one attempt; `worker` and `outputs` of the result are filled in by the caller."""
         start_s = end_s = time.monotonic()
         why, error = "", None
-        parcel = replica = None
+        packed = replica = watch = None
+        inputs: dict[Key, Live] = {}
+        involved: dict[Key, Live] = {}
         self._gate.forget()
         try:
             self._restore_ambient(instruction.ambient)
+            self._restore_ambient(instruction.ambient)
             inputs = self.bundles.involved(k for k in instruction.needs if k != instruction.ambient)
-            before = ambient.fingerprint()
-            threads = threading.active_count()
+            watch = Watch(_modules_of(instruction))
             made = self._prelude(instruction, inputs)
             reads = self._reads(instruction.reads, instruction.modules, instruction.made, made)
             involved = self.bundles.involved(key for _, key in instruction.reads)
@@ -85,25 +97,25 @@ class Attempts:
                 self._execute(instruction.code, namespace)
             except BaseException as raised:
                 error = raised
-                self._discard_changed(involved)
                 raise
             finally:
                 end_s = time.monotonic()
-                self._check_process(before, threads)
+            self._check_process(watch)
             parcel = self._outcome(instruction, namespace, reads, involved)
-        except KeyboardInterrupt:
-            why = "interrupted"
+            packed = parcel.place(self._segments)
+        except KeyboardInterrupt as interrupt:
+            error, why = interrupt, "interrupted"
         except NotPortable as refused:
             why = str(refused)
         except GateReached as reached:
             why = f"it reached the gate: {reached}"
         except BaseException as raised:  # noqa: BLE001 - the edge at which user code runs
             error = raised
-            why = f"it raised {type(raised).__name__}: {raised}"
-        packed = None
-        if not why and parcel is not None:
-            packed = parcel.place(self._segments)
+            why = f"it raised {type(raised).__name__}: {text_of(raised)}"
+        if packed is not None:
             self._store.put(instruction.outcome, packed)
+        else:
+            self._give_up(instruction, {**inputs, **involved}, watch)
         return Finished(
             instruction.ticket,
             HOME,
@@ -112,8 +124,8 @@ class Attempts:
             end_s=end_s,
             why=why,
             ename=type(error).__name__ if error else "",
-            evalue=_text_of(error),
-            traceback="".join(traceback.format_exception(error)) if error and not packed else "",
+            evalue=text_of(error),
+            traceback=_traceback_of(error),
             packed=packed,
             replica=replica if packed is not None else None,
             files_read=tuple((path, *state) for path, state in self._gate.files.items()),
@@ -200,19 +212,19 @@ class Attempts:
         return Replica(structure.fingerprint(), content.fingerprint() if held else None)
 
     def _restore_ambient(self, key: Key | None) -> None:
-        if key is None or key == self._ambient:
+        if key is None:
             return
-        ambient.restore(self.bundles.live(key).names)
-        self._ambient = key
+        states = self.bundles.live(key).names
+        if key != self._ambient:
+            ambient.restore(states)
+            self._ambient = key
 
     @staticmethod
     def _namespace(reads: dict[str, Any]) -> dict[str, Any]:
         """Make `__main__` hold exactly `reads`, and return its dict."""
         namespace = vars(sys.modules["__main__"])
-        for name in namespace.keys() - _MODULE_NAMES:
-            del namespace[name]
-        namespace["__builtins__"] = builtins
-        namespace.update(reads)
+        namespace.clear()
+        namespace |= _MODULE | reads
         return namespace
 
     # During ----------------------------------------------------------------------------------
@@ -221,22 +233,34 @@ class Attempts:
         code = marshal.loads(marshalled)  # noqa: S302 - compiled by home
         self._gate.close()
         try:
-            with _warnings_refused():
+            with _notes_refused(self._gate.stop):
                 exec(code, namespace)  # noqa: S102 - this is what a worker is for
         finally:
             self._gate.open()
         if self._gate.reached:
             raise GateReached(self._gate.reached)
 
-    def _check_process(self, before: dict[str, object], threads: int) -> None:
-        changed = ambient.differences(before, ambient.fingerprint())
+    @staticmethod
+    def _check_process(watch: Watch) -> None:
+        changed = watch.changes()
         if changed:
-            self._ambient = None
             raise NotPortable(f"it changed {', '.join(changed)}")
-        if threading.active_count() > threads:
+        if watch.left_threads():
             raise NotPortable("it left a thread running")
 
     # After -----------------------------------------------------------------------------------
+
+    def _give_up(
+        self, instruction: Attempt, involved: dict[Key, Live], watch: Watch | None
+    ) -> None:
+        """An attempt failed: the next one must find nothing of it."""
+        if watch is not None:
+            watch.put_back()
+        self._ambient = None
+        self.bundles.drop_live([instruction.outcome])
+        if instruction.replica is not None:
+            self.bundles.drop_live([instruction.replica])
+        self._discard_changed(involved)
 
     def _discard_changed(self, involved: dict[Key, Live]) -> None:
         """Drop the live bundles that a failed attempt changed; they can be unpacked again."""
@@ -260,13 +284,16 @@ class Attempts:
         Raises:
             NotPortable: some of it would not arrive at home as it is.
         """
-        modules = {name for name, _ in instruction.modules}
+        if any(namespace.get(name) is not value for name, value in _MODULE.items()):
+            raise NotPortable("it changed a name that belongs to the module")
+        if "__annotations__" in namespace:
+            raise NotPortable("it annotated a variable")
         written = {
             name: value
             for name, value in namespace.items()
             if name not in _MODULE_NAMES and (name not in reads or reads[name] is not value)
         }
-        deleted = tuple(sorted((reads.keys() - modules) - namespace.keys()))
+        deleted = tuple(sorted(reads.keys() - namespace.keys()))
         known = {i: ref for live in involved.values() for i, ref in live.known.items()}
         changed = {
             key: live
@@ -359,9 +386,9 @@ def _pickle_outcome(
     """Return the outcome's parcel, and whether it refers to objects of other bundles."""
     value = (written, states, deleted)
     parcel = pickle_value(value) if not states else None
-    if parcel is not None and not (parcel.numbered.index_of.keys() & known.keys()):
-        if parcel.spans and overlaps(parcel, _spans(involved)):
-            raise NotPortable("its result is a view into the memory of an array it read")
+    if parcel is not None and not (
+        parcel.numbered.index_of.keys() & known.keys() or overlaps(parcel, _spans(involved))
+    ):
         return parcel, False
     parcel = pickle_value(value, known)
     if parcel.spans and overlaps(parcel, _spans(involved)):
@@ -369,13 +396,17 @@ def _pickle_outcome(
     return parcel, True
 
 
+def _modules_of(instruction: Attempt) -> list[Any]:
+    pairs = chain(instruction.modules, *(code.modules for code in instruction.prelude))
+    return [import_module(module) for _, module in pairs]
+
+
 def _spans(involved: dict[Key, Live]) -> Iterator[tuple[int, int]]:
     for live in involved.values():
         for obj in live.keep:
-            interface = getattr(obj, "__array_interface__", None) if _is_array(obj) else None
-            if interface is not None:
-                start = interface["data"][0]
-                yield start, start + max(obj.nbytes, 1)  # type: ignore[attr-defined]
+            span = memory_of(obj)
+            if span is not None:
+                yield span
 
 
 def _is_array(obj: object) -> bool:
@@ -398,23 +429,31 @@ def _mark_or_none(live: Live) -> object:
         return None
 
 
-def _text_of(error: BaseException | None) -> str:
+def _traceback_of(error: BaseException | None) -> str:
     try:
-        return "" if error is None else str(error)
-    except Exception:  # noqa: BLE001 - a user's __str__
-        return ""
+        return "" if error is None else "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - a user's own attributes of an exception
+        return type(error).__name__
 
 
 @contextmanager
-def _warnings_refused() -> Iterator[None]:
-    """Let any warning that would be shown end the attempt: home shows it, once, where it is due."""
-    shown = warnings._showwarnmsg  # type: ignore[attr-defined]
+def _notes_refused(stop: Callable[[str], NoReturn]) -> Iterator[None]:
+    """Let any warning or log record that would be shown end the attempt: home shows it at its turn.
 
-    def refuse(message: Any) -> None:
-        raise GateReached(f"a warning: {message.category.__name__}: {message.message}")
+    Home knows which warnings were shown before, and has the handlers of the log.
+    """
+    shown, logged = warnings._showwarnmsg, logging.Logger.callHandlers  # type: ignore[attr-defined]
 
-    warnings._showwarnmsg = refuse  # type: ignore[attr-defined]
+    def refuse_warning(message: Any) -> None:
+        stop(f"a warning: {message.category.__name__}: {message.message}")
+
+    def refuse_record(_logger: Any, record: Any) -> None:
+        stop(f"a log record of {record.name!r}")
+
+    warnings._showwarnmsg = refuse_warning  # type: ignore[attr-defined]
+    logging.Logger.callHandlers = refuse_record  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
         warnings._showwarnmsg = shown  # type: ignore[attr-defined]
+        logging.Logger.callHandlers = logged  # type: ignore[method-assign]

@@ -5,7 +5,9 @@ objects are what the bundle's version says, or it is not live; and an object tha
 elsewhere can always be named as (key, index), so that it goes back as a reference.
 
 A bundle on the wire is `(names, states, deleted)`: `names` maps each name to its value, `states` is
-a list of (reference, shallow state) for objects of earlier bundles that were changed in place.
+a list of (reference, shallow state) for objects of earlier bundles that were changed in place. One
+that another worker forwards has copies of what it refers to: then `deleted` is a `Copies`, and such
+a bundle is not read beside the bundles it has copies of.
 """
 
 from __future__ import annotations
@@ -18,9 +20,27 @@ from typing import Any
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.ids import Key
 from taskpar_kernel.model.messages import Packed
-from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value, unpickle
+from taskpar_kernel.transport.pickling import (
+    Classes,
+    Numbered,
+    Parcel,
+    Reference,
+    pickle_value,
+    unpickle,
+)
 from taskpar_kernel.transport.segments import Segments, write_mark
 from taskpar_kernel.worker.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The bundles whose objects a forwarded bundle holds copies of."""
+
+    keys: frozenset[Key]
+
+
+_COPIED = 2_000_000_000
+"""Objects of a forwarded bundle are numbered from here: home has none of these, and so refuses."""
 
 
 @dataclass(slots=True)
@@ -37,6 +57,8 @@ class Live:
     maps: list[mmap.mmap] = field(default_factory=list)
     held: frozenset[Key] = frozenset()
     mark: object = None
+    copies: frozenset[Key] = frozenset()
+    """The bundles of which it holds copies, because it came from another worker."""
 
     @property
     def constant(self) -> bool:
@@ -86,22 +108,37 @@ class Bundles:
     def _unpack(self, key: Key) -> Live:
         if key not in self._store:
             raise NotPortable(f"bundle {key} did not arrive")
-        (names, states, _), numbered, maps = unpickle(self._store.get(key), self._segments)
+        (names, states, deleted), numbered, maps = self._rebuilt(key)
         if states:
             raise NotPortable("it changed objects in place that are not here")
         live = Live(names, references(key, numbered), list(numbered.objects.values()), maps)
+        if isinstance(deleted, Copies):
+            live.copies = deleted.keys
+            live.known = {i: (key, index + _COPIED) for i, (_, index) in live.known.items()}
         if not live.constant:
             live.mark = live.present_mark()
         return live
 
     def fresh(self, key: Key) -> Numbered | None:
-        """Return the objects of a new copy of the bundle, as it arrived; None if it cannot be had."""
+        """Return the objects of a new copy of the bundle, as it arrived; None if there is none."""
         if key not in self._store or key in self._gone:
             return None
-        return unpickle(self._store.get(key), self._segments)[1]
+        numbered: Numbered
+        (_, _, deleted), numbered, _ = self._rebuilt(key)
+        if isinstance(deleted, Copies):
+            pairs = numbered.objects.items()
+            return Numbered.of((index + _COPIED, obj) for index, obj in pairs)
+        return numbered
+
+    def _rebuilt(self, key: Key) -> Any:
+        return unpickle(self._store.get(key), self._segments, classes=Classes.NEW)
 
     def involved(self, keys: Iterable[Key]) -> dict[Key, Live]:
-        """Return the live bundles `keys`, and those whose objects they hold as well."""
+        """Return the live bundles `keys`, and those whose objects they hold as well.
+
+        Raises:
+            NotPortable: one is not here, or holds copies of what another one holds.
+        """
         found: dict[Key, Live] = {}
         queue = list(keys)
         while queue:
@@ -110,6 +147,9 @@ class Bundles:
                 continue
             live = found[key] = self.live(key)
             queue += [k for k in live.held if k in self._live]
+        copied = [k for live in found.values() for k in live.copies]
+        if len(copied) > len(set(copied)) or not found.keys().isdisjoint(copied):
+            raise NotPortable("it reads an object and a copy of it that another worker sent")
         return found
 
     def adopt(self, key: Key, live: Live) -> None:
@@ -136,7 +176,8 @@ class Bundles:
             return self._store.get(key)
         if live.present_mark() != live.mark:
             raise NotPortable("its objects were changed since")
-        return pickle_value((live.names, [], ())).place(self._segments)
+        copies = Copies(live.held | live.copies)
+        return pickle_value((live.names, [], copies)).place(self._segments)
 
     def forget(self, keys: Iterable[Key]) -> None:
         """Drop these bundles altogether."""
@@ -152,5 +193,7 @@ def references(key: Key, numbered: Numbered) -> dict[int, Reference]:
 
 def overlaps(parcel: Parcel, spans: Iterable[tuple[int, int]]) -> bool:
     """Whether an array in `parcel` shares memory with one of `spans`."""
+    if not parcel.spans:
+        return False
     theirs = list(spans)
     return any(a < d and c < b for a, b in parcel.spans for c, d in theirs)

@@ -8,10 +8,11 @@ whether the file is still the one that was read.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -119,10 +120,26 @@ class Gate:
     def close(self) -> None:
         """Begin to hold back effects."""
         self._thread = threading.get_ident()
+        for name in _LOOKS:
+            setattr(os, name, self._looking(name))
 
     def open(self) -> None:
         """Let everything through again."""
         self._thread = None
+        for name, function in _LOOKS.items():
+            setattr(os, name, function)
+
+    def _looking(self, name: str) -> Any:
+        """Return `os.<name>`, which has no audit event, so that it remembers what it looked at."""
+        function = _LOOKS[name]
+
+        @functools.wraps(function)
+        def look(path: Any, *arguments: Any, **keywords: Any) -> Any:
+            if not isinstance(path, int):
+                self._remember(path)
+            return function(path, *arguments, **keywords)
+
+        return look
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self._thread is None or event in _HARMLESS:
@@ -132,7 +149,7 @@ class Gate:
         elif event in {"os.listdir", "os.scandir"}:
             self._remember(arguments[0] if arguments[0] is not None else ".")
         elif event in _EFFECTS:
-            self._stop(f"{event} {arguments[0] if arguments else ''}")
+            self.stop(f"{event} {arguments[0] if arguments else ''}")
 
     def _opened(self, arguments: tuple[Any, ...]) -> None:
         path, mode, flags = arguments
@@ -143,7 +160,7 @@ class Gate:
             isinstance(flags, int) and bool(flags & _WRITES)
         )
         if writes and "__pycache__" not in name and name != os.devnull:
-            self._stop(f"open {name!r} for writing")
+            self.stop(f"open {name!r} for writing")
         elif not writes and not name.endswith(_CODE) and not name.startswith(("/proc/", "/sys/")):
             self._remember(name)
 
@@ -152,7 +169,8 @@ class Gate:
         if name and name not in self.files:
             self.files[name] = file_state(name)
 
-    def _stop(self, what: str) -> None:
+    def stop(self, what: str) -> NoReturn:
+        """End the attempt, also if its code catches what is raised here."""
         self.reached = self.reached or what.strip()
         raise GateReached(what)
 
@@ -170,10 +188,14 @@ _HARMLESS = frozenset(
 )
 
 
+_LOOKS = {name: getattr(os, name) for name in ("stat", "lstat", "access", "readlink")}
+_stat = os.stat
+
+
 def file_state(path: str) -> tuple[int, int]:
     """Return (mtime in ns, size in bytes) of a file, or (-1, -1) where there is none."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - hot
+        status = _stat(path)
     except (OSError, ValueError):
         return -1, -1
     return status.st_mtime_ns, status.st_size

@@ -1,0 +1,101 @@
+"""The state of the user's own modules: a digest of each comes out, equal where the state is.
+
+The rule: a module that is no installed library (a file beside the notebook) may keep variables and
+may have been edited since home imported it. A worker computes with it only if its digest is home's.
+"""
+
+from __future__ import annotations
+
+import marshal
+import sys
+import sysconfig
+import types
+from collections.abc import Iterable
+from typing import Any
+
+import xxhash
+
+_INSTALLED = tuple(
+    sorted({sysconfig.get_path(p) for p in ("stdlib", "platstdlib", "purelib", "platlib")})
+)
+_PLAIN = (str, bytes, int, float, complex, bool, type(None))
+_DEEPEST = 6
+
+
+def users_modules() -> dict[str, types.ModuleType]:
+    """Return the loaded modules that belong to the user, by name."""
+    return {
+        name: module
+        for name, module in tuple(sys.modules.items())
+        if (file := getattr(module, "__file__", None))
+        and type(file) is str
+        and not file.startswith(_INSTALLED)
+        and "site-packages" not in file
+        and name not in {"__main__", "__mp_main__"}
+        and not name.startswith("taskpar_kernel")
+        and type(module) is types.ModuleType
+    }
+
+
+def digests() -> dict[str, str]:
+    """Return, for each of the user's modules, what two equal states of it have in common."""
+    return {name: digest(module) for name, module in users_modules().items()}
+
+
+def digest(module: types.ModuleType) -> str:
+    """Return the digest of a module's variables, functions and classes."""
+    hasher = xxhash.xxh3_128()
+    for name, value in tuple(vars(module).items()):
+        if not (name.startswith("__") and name.endswith("__")):
+            hasher.update(name.encode())
+            _feed(hasher, value, module.__name__, 0)
+    return hasher.hexdigest()
+
+
+def _feed(  # noqa: C901, PLR0912 - one branch for each kind of value
+    hasher: Any, value: Any, module: str, depth: int
+) -> None:
+    kind = type(value)
+    hasher.update(f"{kind.__module__}.{kind.__qualname__}".encode())
+    if depth > _DEEPEST:
+        return
+    if kind in _PLAIN:
+        hasher.update(repr(value).encode(errors="replace"))
+    elif kind in (set, frozenset):
+        hasher.update(b"".join(sorted(_digest_of(v, module, depth) for v in value)))
+    elif kind is types.FunctionType:
+        if value.__module__ == module:
+            hasher.update(marshal.dumps(value.__code__, 2))
+            _feed(hasher, value.__defaults__, module, depth + 1)
+            _feed(hasher, value.__dict__, module, depth + 1)
+    elif isinstance(value, type):
+        if value.__module__ == module:
+            for name, part in tuple(vars(value).items()):
+                if name not in {"__dict__", "__weakref__", "__doc__", "_abc_impl"}:
+                    hasher.update(name.encode())
+                    _feed(hasher, part, module, depth + 1)
+    elif isinstance(value, types.ModuleType):
+        hasher.update(value.__name__.encode())
+    else:
+        for part in _parts(value):
+            _feed(hasher, part, module, depth + 1)
+        if kind.__module__ == "numpy" and hasattr(value, "tobytes"):
+            hasher.update(f"{value.shape} {value.dtype}".encode())
+            hasher.update(value.tobytes())
+
+
+def _digest_of(value: Any, module: str, depth: int) -> bytes:
+    hasher = xxhash.xxh3_128()
+    _feed(hasher, value, module, depth + 1)
+    return hasher.digest()
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return [part for item in tuple(dict.items(value)) for part in item]
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    if type(value).__module__.partition(".")[0] in {"numpy", "pandas"}:
+        return ()
+    attributes = getattr(value, "__dict__", None)
+    return [attributes] if type(attributes) is dict else ()

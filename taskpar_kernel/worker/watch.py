@@ -1,0 +1,106 @@
+"""What an attempt must leave as it found it: the process comes in before and after, changes go out.
+
+The rule: an attempt has no effect on its worker, because the statements that follow there may stand
+before it in the end, or instead of it. What cannot be sent home as part of an outcome (options,
+threads, attributes of modules, signal handlers) makes the attempt fail, and is put back.
+"""
+
+from __future__ import annotations
+
+import _thread
+import builtins
+import gc
+import os
+import signal
+import sys
+import threading
+import types
+import warnings
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from taskpar_kernel.ambient import providers as ambient
+
+_ALWAYS = (builtins, sys, os, warnings)
+_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGHUP")
+    if hasattr(signal, name)
+)
+_MISSING = object()
+
+
+class Watch:
+    """The process as it was before an attempt."""
+
+    def __init__(self, modules: Iterable[types.ModuleType]):
+        self._modules = {id(m): (m, dict(vars(m))) for m in (*_ALWAYS, *modules)}
+        self._ambient = ambient.fingerprint()
+        self._threads = _threads()
+        self._interpreter = _interpreter()
+        self._signals = _handlers()
+
+    def changes(self) -> list[str]:
+        """Return, in plain words, what is not as it was."""
+        found = ambient.differences(self._ambient, ambient.fingerprint())
+        found += [
+            f"the module {module.__name__}"
+            for module, before in self._modules.values()
+            if any(_altered(vars(module), before))
+        ]
+        if self._interpreter != _interpreter():
+            found.append("the interpreter's settings")
+        if self._signals != _handlers():
+            found.append("a signal handler")
+        return found
+
+    def left_threads(self) -> bool:
+        """Whether more threads run than before."""
+        return any(now > then for now, then in zip(_threads(), self._threads, strict=True))
+
+    def put_back(self) -> None:
+        """Undo what can be undone; ambient state is restored before the next attempt."""
+        for module, before in self._modules.values():
+            for name in tuple(_altered(vars(module), before)):
+                if name in before:
+                    vars(module)[name] = before[name]
+                else:
+                    del vars(module)[name]
+        collecting, interval, trace, profile = self._interpreter
+        (gc.enable if collecting else gc.disable)()
+        sys.setswitchinterval(interval)
+        sys.settrace(trace)
+        sys.setprofile(profile)
+        for number, handler in self._signals.items():
+            if signal.getsignal(number) is not handler:
+                with suppress(TypeError, ValueError, OSError):
+                    signal.signal(number, handler)
+
+
+def _altered(now: dict[str, Any], before: dict[str, Any]) -> Iterable[str]:
+    """Yield the names whose values differ; a submodule that was imported is no change."""
+    for name, value in before.items():
+        if now.get(name, _MISSING) is not value:
+            yield name
+    if len(now) > len(before):
+        for name in now.keys() - before.keys():
+            new = now[name]
+            if not (isinstance(new, types.ModuleType) or _is_bookkeeping(name)):
+                yield name
+
+
+def _is_bookkeeping(name: str) -> bool:
+    return name == "__warningregistry__" or name.startswith("last_")
+
+
+def _threads() -> tuple[int, int]:
+    return threading.active_count(), _thread._count()
+
+
+def _interpreter() -> tuple[Any, ...]:
+    return gc.isenabled(), sys.getswitchinterval(), sys.gettrace(), sys.getprofile()
+
+
+def _handlers() -> dict[int, Any]:
+    return {number: signal.getsignal(number) for number in _SIGNALS}
