@@ -1,8 +1,8 @@
 """Run ipykernel's and nbclient's own test suites under the stock kernel and under taskpar.
 
-The suites are downloaded as sdists of the installed versions and never committed. A `kernels/python3`
-folder on JUPYTER_PATH shadows the stock kernel with ours, so the suites need no change. Exit code 1:
-a test passes under the stock kernel only (or a suite did not run).
+The suites are downloaded as sdists of the installed versions and never committed. A folder
+`kernels/python3` on JUPYTER_PATH shadows the stock kernel with ours, so the suites need no change.
+Exit code 1: a test passes under the stock kernel only (or a suite did not run).
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Outcome:
     seconds: float
 
     def __str__(self) -> str:
-        counts = f"{len(self.passed)} passed, {len(self.skipped)} skipped, {len(self.failed)} failed"
+        counts = (
+            f"{len(self.passed)} passed, {len(self.skipped)} skipped, {len(self.failed)} failed"
+        )
         return f"{counts} in {self.seconds:.0f} s"
 
 
@@ -46,8 +48,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=Path("out/conformance"))
     parser.add_argument("--suite", choices=SUITES, action="append", help="default: both")
-    parser.add_argument("--eager", action="store_true", help="TASKPAR_EAGER=1: all that may goes ahead")
-    parser.add_argument("--stock-only", action="store_true", help="count the stock kernel's passes only")
+    parser.add_argument(
+        "--eager", action="store_true", help="TASKPAR_EAGER=1: all that may goes ahead"
+    )
+    parser.add_argument(
+        "--stock-only", action="store_true", help="count the stock kernel's passes only"
+    )
     parser.add_argument("-k", dest="select", help="pytest's -k")
     options = parser.parse_args()
     cache = options.cache.resolve()
@@ -56,7 +62,7 @@ def main() -> int:
         folder = sdist(suite, cache)
         stock = run(suite, folder, cache, None, eager=False, select=options.select)
         if not stock.passed:
-            say(f"{suite}: no test passes under the stock kernel; the suite did not run as it should")
+            say(f"{suite}: no test passes under the stock kernel; the suite did not run")
             lost = True
         if options.stock_only:
             continue
@@ -77,7 +83,12 @@ def report(suite: str, stock: Outcome, only_stock: list[str], ours: Outcome) -> 
 
 
 def missing(
-    suite: str, folder: Path, cache: Path, stock: Outcome, ours: Outcome, options: argparse.Namespace
+    suite: str,
+    folder: Path,
+    cache: Path,
+    stock: Outcome,
+    ours: Outcome,
+    options: argparse.Namespace,
 ) -> list[str]:
     """Return the tests that ours lost, after each had a second try alone; a second try is said."""
     lost = sorted(stock.passed - ours.passed)
@@ -129,12 +140,15 @@ def run(
 
 
 def environment(cache: Path, kernel: str, spec: Path | None, *, eager: bool) -> dict[str, str]:
-    """Return the environment of one run: folders of its own, and our kernel under python3's name."""
+    """Return the environment of a run: its own folders, and our kernel under python3's name."""
     home = cache / f"home-{kernel}"
     environ = {name: text for name, text in os.environ.items() if not name.startswith("TASKPAR_")}
     environ |= {"IPYTHONDIR": str(home / "ipython"), "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
     environ |= {"JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data")}
+    environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
     environ.pop("JUPYTER_PATH", None)
+    for name in ("ipython", "runtime", "config", "data"):
+        (home / name).mkdir(parents=True, exist_ok=True)
     if spec is not None:
         shadow = home / "shadow" / "kernels" / "python3"
         shadow.mkdir(parents=True, exist_ok=True)
@@ -152,7 +166,13 @@ def read(results: Path, seconds: float) -> Outcome:
     states: dict[str, str] = {}
     for case in ET.parse(results).iter("testcase"):
         kinds = {child.tag for child in case}
-        state = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        state = (
+            "failed"
+            if kinds & {"failure", "error"}
+            else "skipped"
+            if "skipped" in kinds
+            else "passed"
+        )
         states[f"{case.get('classname')}::{case.get('name')}"] = state
     found = {
         state: frozenset(test for test, s in states.items() if s == state)
