@@ -21,6 +21,7 @@ from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Touch
 from taskpar_kernel.model.ids import HOME, Key, Place
 from taskpar_kernel.model.messages import Packed, Replica
+from taskpar_kernel.transport.arrays import Span, memory_of
 from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value
 from taskpar_kernel.transport.segments import Segments
 
@@ -46,7 +47,7 @@ class Bundle:
     """Whether home has its objects: False for the outcome of an attempt not yet committed."""
     dropped: bool = False
     """The attempt that should make it was given up, or its objects have moved on."""
-    spans: tuple[tuple[int, int], ...] = ()
+    spans: tuple[Span, ...] = ()
 
     @property
     def constant(self) -> bool:
@@ -176,14 +177,16 @@ class Ledger:
         if effects.touch is Touch.OBJECTS:
             changed = [namespace.get(name) for name in effects.changes]
             if all(type(obj) in _LIST_LIKE for obj in changed):
-                self._changed(map(id, changed))
+                self._changed(changed)
                 return
         self.epoch += 1
 
-    def _changed(self, ids: Iterable[int]) -> None:
-        for number in ids:
+    def _changed(self, objects: Iterable[object]) -> None:
+        """Compare, before they are trusted again, the bundles that hold these objects or memory."""
+        for obj in objects:
+            span = memory_of(obj)
             for bundle in self.bundles.values():
-                if number in bundle.numbered.index_of:
+                if id(obj) in bundle.numbered.index_of or _lies_in(bundle, span):
                     bundle.verified = _UNVERIFIED
 
     def unchanged(self, bundle: Bundle) -> bool:
@@ -252,6 +255,7 @@ class Ledger:
         bundle.objects = dict(values)
         bundle.numbered = structure.numbered
         bundle.fingerprint = content.fingerprint()
+        bundle.spans = content.spans
         bundle.at_home = True
         bundle.verified = self.epoch
         return True
@@ -262,11 +266,12 @@ class Ledger:
             old = self.bundles[Key(key)]
             bundle.objects |= old.objects
             old.dropped = True
-        self._changed(id(target) for _, target, _ in opened.states)
+        self._changed(target for _, target, _ in opened.states)
         bundle.objects |= opened.names
         bundle.numbered = opened.numbered
         if opened.states or opened.refers:  # some of its objects carry earlier bundles' numbers
             self._fix_now(bundle)
+        bundle.spans = _spans(bundle)
         bundle.at_home = True
         bundle.verified = self.epoch
         self._by_name |= dict.fromkeys(bundle.objects, bundle)
@@ -284,6 +289,15 @@ class Ledger:
             if id(obj) not in bundle.numbered.index_of:
                 bundle.numbered.objects[free + index] = obj
                 bundle.numbered.index_of[id(obj)] = free + index
+
+
+def _spans(bundle: Bundle) -> tuple[Span, ...]:
+    spans = map(memory_of, bundle.numbered.objects.values())
+    return tuple(span for span in spans if span is not None)
+
+
+def _lies_in(bundle: Bundle, span: Span | None) -> bool:
+    return span is not None and any(a < span[1] and span[0] < b for a, b in bundle.spans)
 
 
 def _groups(items: list[tuple[set[str], set[int]]]) -> list[set[str]]:

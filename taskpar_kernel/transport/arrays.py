@@ -8,6 +8,7 @@ process has it already.
 from __future__ import annotations
 
 import array
+import math
 import pickle
 import sys
 from collections.abc import Iterable, Mapping
@@ -25,7 +26,7 @@ _SMALL_BYTES = 4096
 class ArrayReducer:
     """Reduces the numpy objects of one message and remembers the memory they lie in.
 
-    `roots`: id of an array → the array whose memory it is a view of (see `shared_roots`).
+    `roots`: id → array whose views are sent as views (see `shared_roots`); so are those of `known`.
     """
 
     def __init__(self, roots: Mapping[int, Any], known: Mapping[int, object]):
@@ -48,10 +49,8 @@ class ArrayReducer:
             raise NotPortable("a numpy record may be a view into an array")
         if kind.__name__ != "ndarray":
             return NotImplemented
-        root = self._roots.get(id(value))
-        if root is None and id(base := root_of(value)) in self._known and base is not value:
-            root = base
-        if root is not None and root is not value:
+        root = root_of(value)
+        if root is not value and (id(root) in self._roots or id(root) in self._known):
             return _view_reduction(value, root)
         if not value.nbytes:
             return _make_empty, (value.shape, value.dtype, value.flags.writeable)
@@ -87,6 +86,8 @@ def _array_reduction(value: Any, low: int, span: int) -> Any:
 
 
 def _view_reduction(value: Any, root: Any) -> Any:
+    if root.dtype.hasobject and (value.dtype != root.dtype or not value.flags.c_contiguous):
+        raise NotPortable("a strided view of an array of objects would lose its strides")
     low, _ = memory_of(root) or (0, 0)
     start = value.__array_interface__["data"][0] - low
     arguments = (root, value.dtype, value.shape, value.strides, start, value.flags.writeable)
@@ -137,24 +138,23 @@ def overlapping(arrays: Iterable[tuple[int, int, Any]]) -> list[list[tuple[int, 
 
 
 def shared_roots(groups: Iterable[list[tuple[int, int, Any]]]) -> dict[int, Any]:
-    """Return id → root for arrays that share memory, so that the root is sent in their place.
+    """Return id → root for the roots of arrays that share memory, which are sent in their place.
 
     Raises:
-        NotPortable: they are not all views of one dense array of numbers.
+        NotPortable: they are not all views of one dense array.
     """
     np = sys.modules["numpy"]
     roots: dict[int, Any] = {}
     for group in groups:
-        if any(type(a) is not np.ndarray or a.dtype.hasobject for _, _, a in group):
+        if any(type(a) is not np.ndarray for _, _, a in group):
             raise NotPortable("objects that share memory would arrive apart")
         root = root_of(group[0][2])
         low, high = memory_of(root) or (0, 0)
-        plain = root.flags.forc and not root.dtype.hasobject
-        if not plain or any(root_of(a) is not root for _, _, a in group):
+        if not root.flags.forc or any(root_of(a) is not root for _, _, a in group):
             raise NotPortable("arrays that share memory would arrive apart")
         if high - low > _LARGER * sum(a.nbytes for _, _, a in group) + _SMALL_BYTES:
             raise NotPortable("views are much smaller than the array they share")
-        roots |= {id(a): root for _, _, a in group}
+        roots[id(root)] = root
     return roots
 
 
@@ -176,8 +176,12 @@ def _make_view(
 ) -> Any:
     import numpy as np  # noqa: PLC0415 - the receiver may not have it loaded yet
 
-    flat = root.ravel(order="K").view(np.uint8)
-    view = np.ndarray(shape, dtype, buffer=flat, offset=start, strides=strides)
+    flat = root.ravel(order="K")
+    if dtype.hasobject:
+        first = start // dtype.itemsize
+        view = flat[first : first + math.prod(shape)].reshape(shape)
+    else:
+        view = np.ndarray(shape, dtype, buffer=flat.view(np.uint8), offset=start, strides=strides)
     if not writeable:
         view.flags.writeable = False
     return view

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import sys
 import types
-from collections import OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,7 +19,7 @@ from taskpar_kernel.errors import NotPortable
 State = tuple[str, Any]
 
 _SEQUENCES = (list, deque, bytearray)
-_MAPPINGS = (dict, OrderedDict, defaultdict)
+_MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
 _HEAP_TYPE, _WORD = 1 << 9, tuple.__itemsize__
 _PLAIN = (str, bytes, int, bool)
 
@@ -35,7 +35,7 @@ def shallow_state(value: Any) -> State | None:  # noqa: PLR0911
     if kind in _SEQUENCES:
         return "sequence", bytes(value) if kind is bytearray else list(value)
     if kind in _MAPPINGS:
-        if kind is OrderedDict and vars(value):
+        if getattr(value, "__dict__", None):
             return None
         return "mapping", (getattr(value, "default_factory", None), list(value.items()))
     if kind is set:
@@ -182,7 +182,10 @@ def _write_items(target: Any, items: list[tuple[Any, Any]]) -> None:
     )
     if not same_keys:
         target.clear()
-        target.update(items)
+        if isinstance(target, Counter):  # its own update would count
+            dict.update(target, items)
+        else:
+            target.update(items)
         return
     for (key, old), (_, new) in zip(list(target.items()), items, strict=True):
         if not _alike(old, new):

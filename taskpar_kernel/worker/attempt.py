@@ -231,6 +231,7 @@ class Attempts:
 
     def _execute(self, marshalled: bytes, namespace: dict[str, Any]) -> None:
         code = marshal.loads(marshalled)  # noqa: S302 - compiled by home
+        _count_cores()
         self._gate.close()
         try:
             with _notes_refused(self._gate.stop):
@@ -254,6 +255,7 @@ class Attempts:
         self, instruction: Attempt, involved: dict[Key, Live], watch: Watch | None
     ) -> None:
         """An attempt failed: the next one must find nothing of it."""
+        self._namespace({})
         if watch is not None:
             watch.put_back()
         self._ambient = None
@@ -316,6 +318,7 @@ class Attempts:
         """Return the new shallow state of every object in the changed bundles."""
         states = []
         originals: dict[Key, Numbered | None] = {}
+        present = {known[id(obj)]: obj for live in changed.values() for obj in live.keep}
         for live in changed.values():
             parts = frame_arrays(live.keep)
             for obj in live.keep:
@@ -327,7 +330,7 @@ class Attempts:
                     states.append((reference, state))
                     continue
                 if key not in originals:
-                    originals[key] = self.bundles.fresh(key)
+                    originals[key] = self.bundles.fresh(key, _found_in(present))
                 fresh = originals[key]
                 if fresh is not None and _same(fresh.objects.get(index), obj):
                     continue
@@ -394,6 +397,30 @@ def _pickle_outcome(
     if parcel.spans and overlaps(parcel, _spans(involved)):
         raise NotPortable("its result is a view into the memory of an array it read")
     return parcel, True
+
+
+_counted: list[int] = []
+
+
+def _count_cores() -> None:
+    """Let joblib count the cores before the gate closes: it starts a program for that, once."""
+    loky = sys.modules.get("joblib.externals.loky")
+    if loky is not None and not _counted:
+        _counted.append(0)
+        with suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _counted.append(loky.cpu_count(only_physical_cores=True))
+
+
+def _found_in(objects: dict[Reference, Any]) -> Callable[[Reference], object]:
+    """Return a function that finds objects as they are now: each is compared under its own name."""
+
+    def find(reference: Reference) -> object:
+        if reference not in objects:
+            raise NotPortable("it refers to an object that is not here")
+        return objects[reference]
+
+    return find
 
 
 def _modules_of(instruction: Attempt) -> list[Any]:

@@ -13,7 +13,7 @@ a bundle is not read beside the bundles it has copies of.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,19 +119,24 @@ class Bundles:
             live.mark = live.present_mark()
         return live
 
-    def fresh(self, key: Key) -> Numbered | None:
-        """Return the objects of a new copy of the bundle, as it arrived; None if there is none."""
+    def fresh(
+        self, key: Key, resolve: Callable[[Reference], object] | None = None
+    ) -> Numbered | None:
+        """Return the objects of a new copy of the bundle, as it arrived; None if there is none.
+
+        `resolve` gives the objects of other bundles that it refers to.
+        """
         if key not in self._store or key in self._gone:
             return None
         numbered: Numbered
-        (_, _, deleted), numbered, _ = self._rebuilt(key)
+        (_, _, deleted), numbered, _ = self._rebuilt(key, resolve)
         if isinstance(deleted, Copies):
             pairs = numbered.objects.items()
             return Numbered.of((index + _COPIED, obj) for index, obj in pairs)
         return numbered
 
-    def _rebuilt(self, key: Key) -> Any:
-        return unpickle(self._store.get(key), self._segments, classes=Classes.NEW)
+    def _rebuilt(self, key: Key, resolve: Callable[[Reference], object] | None = None) -> Any:
+        return unpickle(self._store.get(key), self._segments, resolve, Classes.NEW)
 
     def involved(self, keys: Iterable[Key]) -> dict[Key, Live]:
         """Return the live bundles `keys`, and those whose objects they hold as well.

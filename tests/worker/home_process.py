@@ -150,7 +150,12 @@ class Home:
         return sent
 
     def _gather(
-        self, one: Sent, ledger: Ledger, namespace: dict[str, Any], env: dict[str, Any], request: Any
+        self,
+        one: Sent,
+        ledger: Ledger,
+        namespace: dict[str, Any],
+        env: dict[str, Any],
+        request: Any,
     ) -> dict[str, Any]:
         """Find where each name `one` reads comes from; raise NotPortable where that is not known."""
         names = one.effects.reads | one.effects.changes | one.effects.deletes
@@ -175,7 +180,12 @@ class Home:
         return made
 
     def _send(
-        self, one: Sent, ledger: Ledger, namespace: dict[str, Any], env: dict[str, Any], request: Any
+        self,
+        one: Sent,
+        ledger: Ledger,
+        namespace: dict[str, Any],
+        env: dict[str, Any],
+        request: Any,
     ) -> None:
         worker = self.worker(request["place"])
         try:
@@ -187,9 +197,7 @@ class Home:
                 needs = self._gather(other, ledger, namespace, env, request)
                 if set(needs.values()) - {other}:
                     raise NotPortable("this harness has preludes of one level only")
-                codes.append(
-                    Code(_marshalled(other.node), _keys(other.reads), other.modules, ())
-                )
+                codes.append(Code(_marshalled(other.node), _keys(other.reads), other.modules, ()))
             everything = {b.key: b for s in (*before, one) for b in s.reads.values()}
             if ambient is not None:
                 everything[ambient.key] = ambient
@@ -329,7 +337,7 @@ def _clear() -> dict[str, Any]:
     namespace = vars(sys.modules["__main__"])
     for name in namespace.keys() - _KEPT:
         del namespace[name]
-    namespace["__builtins__"] = builtins
+    namespace |= {"__builtins__": builtins, "__name__": "__main__"}
     return namespace
 
 
