@@ -36,7 +36,7 @@ from taskpar_kernel.model.messages import (
 )
 from taskpar_kernel.pool.folder import Folder, sweep
 from taskpar_kernel.pool.iopub import as_output, read_iopub
-from taskpar_kernel.pool.member import FAILED, GONE, READY, STARTING, Member
+from taskpar_kernel.pool.member import FAILED, READY, STARTING, Member
 from taskpar_kernel.pool.provisioning import Launch, Subkernel, wait_ended
 from taskpar_kernel.pool.shared import Plan, Shared, Snapshot
 from taskpar_kernel.pool.transfers import Missing, Transfers
@@ -128,7 +128,7 @@ class IoLoop:
         """End a worker's process; the next one starts at once."""
         member = self._members[place]
         if member.state == FAILED:
-            member.state = GONE
+            self._shared.failure = ""
             self._start(member)
         else:
             member.asked_to_end = "it was restarted"
@@ -136,7 +136,8 @@ class IoLoop:
 
     def _misses(self, member: Member, incarnation: int) -> bool:
         if member.state == FAILED:
-            self._tell(Lost(member.place, "it could not be started", incarnation, final=True))
+            why = self._shared.failure or "it could not be started"
+            self._tell(Lost(member.place, why, incarnation, final=True))
         return member.state == FAILED or incarnation != member.incarnation
 
     # Processes

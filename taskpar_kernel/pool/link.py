@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped]
@@ -48,7 +49,7 @@ class WorkerPool:
         *,
         python: str = sys.executable,
     ):
-        self._plan = Plan(check_workers(workers), settings, python, os.getcwd())  # noqa: PTH109
+        self._plan = Plan(check_workers(workers), settings, python, _present_folder())
         self._folder = Folder()
         self._listener = listener
         self.places = tuple(Place(n) for n in range(1, self._plan.workers + 1))
@@ -225,6 +226,13 @@ class WorkerPool:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(CLOSE_LIMIT_S)
         atexit.unregister(self.close)
+
+
+def _present_folder() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:  # it was deleted: the start tells
+        return ""
 
 
 def _send_signal(place: Place, number: int, loop: IoLoop) -> None:

@@ -68,7 +68,7 @@ class Subkernel:
         """Start the process.
 
         Raises:
-            PoolError: the interpreter cannot be run.
+            PoolError: the interpreter cannot be run, or this process has no present folder.
         """
         starter = _Starter(
             transport="ipc", connection_file=str(launch.file("json")), kernel_name="taskpar-worker"
@@ -88,7 +88,7 @@ class Subkernel:
             display_name="taskpar worker",
             language="python",
         )
-        cwd = launch.cwd if Path(launch.cwd).is_dir() else str(Path.cwd())
+        cwd = _folder_for(launch)
         errors = os.open(launch.file("err"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             await starter.start_kernel(stdin=DEVNULL, stdout=DEVNULL, stderr=errors, cwd=cwd)
@@ -166,6 +166,16 @@ class Subkernel:
         await self._starter.cleanup_resources()
         for ending in ("inbox", "pipe", "err"):
             self.launch.file(ending).unlink(missing_ok=True)
+
+
+def _folder_for(launch: Launch) -> str:
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError:  # jupyter_client would fail too, but after it has started the process
+        raise PoolError(
+            "the present folder was deleted: change to another one (%cd) and restart the workers"
+        ) from None
+    return launch.cwd if launch.cwd and Path(launch.cwd).is_dir() else here
 
 
 async def wait_ended(processes: list[Subkernel], limit_s: float) -> None:

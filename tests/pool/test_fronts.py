@@ -12,6 +12,7 @@ import psutil
 import pytest
 from conftest import LIMIT_S, Front, alive
 
+from taskpar_kernel.errors import WorkerLost
 from taskpar_kernel.pool import folder
 from taskpar_kernel.pool.pool import Pool
 
@@ -118,6 +119,19 @@ def test_pool_in_another_folder(tmp_path: Path, monkeypatch):
         (tmp_path / f"{name}.py").write_text("raise ImportError('the wrong module')")
     monkeypatch.chdir(tmp_path)
     with Pool(1) as pool:
+        assert pool.run(1, "print(1)").result(LIMIT_S).stdout == "1\n"
+
+
+def test_pool_in_a_folder_that_is_gone(tmp_path: Path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with Pool(1) as pool:
+        with pytest.raises(WorkerLost, match="the present folder was deleted"):
+            pool.run(1, "print(1)").result(LIMIT_S)
+        monkeypatch.chdir(tmp_path)
+        pool.restart(1)
         assert pool.run(1, "print(1)").result(LIMIT_S).stdout == "1\n"
 
 
