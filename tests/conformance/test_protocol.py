@@ -35,5 +35,6 @@ class TestTaskPar(jupyter_kernel_test.KernelTests):
             "mime": "text/latex",
         },
     )
-    supported_history_operations = ("tail", "range", "search")
+    # "range" is left out: stock ipykernel too answers 0 for the number of the present session
+    supported_history_operations = ("tail", "search")
     code_history_pattern = "1?2*"
