@@ -100,17 +100,14 @@ def reduce_class(cls: type) -> Any:
     if reduction is NotImplemented or len(reduction) == 2:
         return reduction
     refuse_inexact_class(cls)
+    make, (*first, keywords, tracker, extra), (attributes, more), *setter = reduction
+    kept = {k: v for k, v in attributes.items() if k != "__slotnames__"}  # pickling leaves it there
     slots = vars(cls).get("__slots__")
-    if slots is None:
-        return reduction
-    make, (kind, called, bases, keywords, *rest), (attributes, more), *setter = reduction
-    attributes = {
-        name: value
-        for name, value in attributes.items()
-        if name != "__slots__" and not inspect.ismemberdescriptor(value)
-    }
-    keywords = {**keywords, "__slots__": slots}
-    return make, (kind, called, bases, keywords, *rest), (attributes, more), *setter
+    if slots is not None:
+        keywords = {**keywords, "__slots__": slots}
+        kept.pop("__slots__")
+        kept = {k: v for k, v in kept.items() if not inspect.ismemberdescriptor(v)}
+    return make, (*first, keywords, tracker, extra), (kept, more), *setter
 
 
 class Classes(enum.Enum):

@@ -8,6 +8,7 @@ whether the file is still the one that was read.
 
 from __future__ import annotations
 
+import _thread
 import functools
 import os
 import sys
@@ -122,12 +123,18 @@ class Gate:
         self._thread = threading.get_ident()
         for name in _LOOKS:
             setattr(os, name, self._looking(name))
+        _thread.start_new_thread = self._no_thread
 
     def open(self) -> None:
         """Let everything through again."""
         self._thread = None
         for name, function in _LOOKS.items():
             setattr(os, name, function)
+        _thread.start_new_thread = _start_new_thread
+
+    def _no_thread(self, *_arguments: Any) -> NoReturn:
+        """Stand for the way past `threading`: such a thread is counted only once it runs."""
+        self.stop("a thread that cannot be watched")
 
     def _looking(self, name: str) -> Any:
         """Return `os.<name>`, which has no audit event, so that it remembers what it looked at."""
@@ -190,6 +197,7 @@ _HARMLESS = frozenset(
 
 _LOOKS = {name: getattr(os, name) for name in ("stat", "lstat", "access", "readlink")}
 _stat = os.stat
+_start_new_thread = _thread.start_new_thread
 
 
 def file_state(path: str) -> tuple[int, int]:

@@ -20,6 +20,7 @@ import json
 import marshal
 import os
 import pickle
+import random
 import subprocess
 import sys
 import tempfile
@@ -109,15 +110,20 @@ class Home:
         serial = _in_child(lambda: _serially(request, namespace))
         ledger = Ledger(self._keys, self.segments)
         nodes = ast.parse(request["code"]).body
-        text = io.StringIO()
         sent = self._ahead(nodes, ledger, namespace, request)
-        with contextlib.redirect_stdout(text):
-            error = self._walk(sent, ledger, namespace, request)
-            shown = _probe(request["probe"], namespace)
+        parallel = _in_child(lambda: self._in_parallel(sent, ledger, namespace, request["probe"]))
         for worker in self.workers.values():
             worker.ask("forget", tuple(Key(k) for k in ledger.bundles))
+        return {"serial": serial, **parallel}
+
+    def _in_parallel(
+        self, sent: list[Sent], ledger: Ledger, namespace: dict[str, Any], probe: str
+    ) -> dict[str, Any]:
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text):
+            error = self._walk(sent, ledger, namespace)
+            shown = _probe(probe, namespace)
         return {
-            "serial": serial,
             "parallel": [shown, text.getvalue(), error],
             "statements": [_described(s) for s in sent],
         }
@@ -244,9 +250,7 @@ class Home:
 
     # Home's walk -----------------------------------------------------------------------------
 
-    def _walk(
-        self, sent: list[Sent], ledger: Ledger, namespace: dict[str, Any], request: Any
-    ) -> str:
+    def _walk(self, sent: list[Sent], ledger: Ledger, namespace: dict[str, Any]) -> str:
         for one in sent:
             if not one.why:
                 one.why = self._take(one, ledger, namespace)
@@ -370,8 +374,10 @@ def _last_line(error: BaseException) -> str:
 def _in_child(what: Any) -> Any:
     """Return what `what()` returns in a forked child, whose world is thrown away."""
     with tempfile.TemporaryFile() as file:
+        state = random.getstate()
         child = os.fork()
         if child == 0:
+            random.setstate(state)  # it is seeded anew after a fork
             try:
                 file.write(json.dumps(what()).encode())
                 file.flush()
