@@ -38,8 +38,6 @@ class TaskParKernel(IPythonKernel):  # type: ignore[misc]
     """ipykernel with `TaskParShell`."""
 
     shell_class = Type(TaskParShell)
-    implementation = "taskpar"
-    implementation_version = __version__
 
     @property
     def banner(self) -> str:

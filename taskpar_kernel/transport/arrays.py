@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from taskpar_kernel.errors import NotPortable
+from taskpar_kernel.transport.objects import SMALLEST, reduce_objects
 
 Span = tuple[int, int]
 
@@ -34,11 +35,29 @@ class ArrayReducer:
         self._known = known
         self.arrays: list[tuple[int, int, Any]] = []
         """(start, end, array) of each array copied into the message: addresses in this process."""
+        self._owned: set[int] = set()
 
     @property
     def spans(self) -> list[Span]:
         """The memory ranges of the arrays."""
         return [(low, high) for low, high, _ in self.arrays]
+
+    @property
+    def owned_spans(self) -> frozenset[Span]:
+        """The memory ranges of the arrays in which frames keep their data."""
+        return frozenset((low, high) for low, high, a in self.arrays if id(a) in self._owned)
+
+    def own(self, parts: Iterable[Any]) -> None:
+        """Note arrays in which an object that copies on write keeps its data."""
+        self._owned.update(map(id, parts))
+
+    def shared(self) -> list[list[tuple[int, int, Any]]]:
+        """Return the groups of arrays whose shared memory a program could tell from copies."""
+        return [
+            group
+            for group in overlapping(self.arrays)
+            if not all(id(array) in self._owned for _, _, array in group)
+        ]
 
     def reduce(self, value: Any) -> Any:
         """Return a reduction for a numpy object, or NotImplemented for the default one."""
@@ -59,7 +78,7 @@ class ArrayReducer:
         if value.dtype.hasobject:
             if not value.flags.forc or not value.flags.writeable:
                 raise NotPortable("an array of objects would lose its strides or flags")
-            return NotImplemented
+            return NotImplemented if value.size < SMALLEST else reduce_objects(value)
         return _array_reduction(value, low, high - low)
 
     def subclass(self, value: Any) -> None:

@@ -20,6 +20,7 @@ from collections import OrderedDict
 from typing import Any
 
 from taskpar_kernel.errors import NotPortable
+from taskpar_kernel.transport.states import attributes_of, fill_attributes, is_ordinary
 
 _ORDERED: OrderedDict[int, int] = OrderedDict()
 _VIEWS: tuple[type, ...] = (
@@ -89,6 +90,27 @@ def refuse_inexact_class(cls: type) -> None:
         raise NotPortable(f"the class {cls.__qualname__!r} has unusual __slots__")
 
 
+def _plain_reduction(obj: Any, kind: type, tables: Any) -> Any:
+    """Reduce an ordinary object to its class and its attributes, or return None.
+
+    The attributes travel in a tuple: pickled as the dict they are in, that dict would seem to be an
+    object of its own, with a state of its own to be written home.
+    """
+    if kind in tables or kind in copyreg.dispatch_table or not is_ordinary(kind):
+        return None
+    own, slots = attributes_of(obj)
+    return _new_object, (kind,), (tuple(own), tuple(slots.items())), None, None, _set_attributes
+
+
+def _new_object(kind: type) -> Any:
+    return object.__new__(kind)
+
+
+def _set_attributes(obj: Any, state: tuple[Any, Any]) -> None:
+    own, slots = state
+    fill_attributes(obj, own, dict(slots))
+
+
 def exact_reduction(obj: Any, kind: type, tables: Any) -> Any:
     """Return the reduction of an object with hand-written pickling, or None if it has none.
 
@@ -102,7 +124,7 @@ def exact_reduction(obj: Any, kind: type, tables: Any) -> Any:
         return name
     written = [f for m in _HAND_WRITTEN if type(f := getattr(kind, m, None)) is types.FunctionType]
     if not written:
-        return None
+        return _plain_reduction(obj, kind, tables)
     ours = sys.modules["__main__"].__dict__
     if any(function.__globals__ is ours for function in written):
         raise NotPortable(f"a {kind.__qualname__} has hand-written pickling")

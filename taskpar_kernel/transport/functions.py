@@ -34,7 +34,7 @@ def reduce_function(function: types.FunctionType) -> Any:
         "__qualname__": function.__qualname__,
         "__doc__": function.__doc__,
         "__annotations__": function.__annotations__,
-        "__dict__": function.__dict__,
+        "__dict__": tuple(function.__dict__.items()),
     }
     made = (
         home,

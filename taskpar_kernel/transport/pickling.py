@@ -47,6 +47,7 @@ from taskpar_kernel.transport.functions import (
     reduce_function,
 )
 from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
+from taskpar_kernel.transport.states import frame_parts
 
 Reference = tuple[Key, int]
 
@@ -69,6 +70,10 @@ class Numbered:
     def of(cls, pairs: Iterable[tuple[int, object]]) -> Numbered:
         """Keep, of (index, object) pairs, those with an identity."""
         objects = {i: o for i, o in pairs if has_identity(o)}
+        if any(type(o) is dict for o in objects.values()):
+            # An object's `__dict__` is pickled as if it were another dict: it has no number.
+            hidden = {id(d) for o in objects.values() if (d := getattr(o, "__dict__", None))}
+            objects = {i: o for i, o in objects.items() if id(o) not in hidden}
         return cls(objects, {id(o): i for i, o in objects.items()})
 
 
@@ -81,6 +86,9 @@ class Parcel:
     numbered: Numbered
     spans: tuple[Span, ...]
     """Memory ranges [start, end) of the arrays in the value: addresses in this process."""
+    owned: frozenset[Span] = frozenset()
+    """Those of `spans` in which pandas frames keep their data: sharing among them cannot be seen,
+    because they copy on write."""
 
     @property
     def nbytes(self) -> int:
@@ -157,6 +165,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 return reduction
         if kind is types.ModuleType and sys.modules.get(obj.__name__) is not obj:
             raise NotPortable(f"the module {obj.__name__!r} cannot be imported by name")
+        if kind.__module__.startswith("pandas."):
+            self.arrays.own(frame_parts(obj))
         refuse_inexact(obj, kind)
         if isinstance(obj, self._ndarray):
             self.arrays.subclass(obj)
@@ -240,13 +250,13 @@ def pickle_value(
     """
     kind = _ReferringPickler if known else _Pickler
     inband, buffers, pickler = _dump(value, known or {}, {}, kind, exact)
-    groups = overlapping(pickler.arrays.arrays)
+    groups = pickler.arrays.shared()
     roots = shared_roots(groups) if groups else {}
     if exact and any(opcode in inband for opcode in _NAN_OPCODES):
         kind = _ReferringPickler
     if roots or type(pickler) is not kind:
         inband, buffers, pickler = _dump(value, known or {}, roots, kind, exact)
-        if overlapping(pickler.arrays.arrays):
+        if pickler.arrays.shared():
             raise NotPortable("arrays that share memory would arrive apart")
     memo = pickler.memo.copy()
     spans = pickler.arrays.spans
@@ -259,7 +269,13 @@ def pickle_value(
     if shared and overlapping([*shared, *pickler.arrays.arrays]):
         raise NotPortable("an array lies in the memory of another object")
     spans += [(low, high) for low, high, _ in shared]
-    return Parcel(inband, tuple(b.raw() for b in buffers), Numbered.of(memo.values()), tuple(spans))
+    return Parcel(
+        inband,
+        tuple(b.raw() for b in buffers),
+        Numbered.of(memo.values()),
+        tuple(spans),
+        pickler.arrays.owned_spans,
+    )
 
 
 def _dump(

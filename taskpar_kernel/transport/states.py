@@ -47,8 +47,8 @@ def shallow_state(value: Any) -> State | None:  # noqa: PLR0911
         return _numpy_state(value)
     if module == "pandas":
         return _pandas_state(value)
-    if _ordinary(kind):
-        return "attributes", (kind, *_attributes(value))
+    if is_ordinary(kind):
+        return "attributes", (kind, *attributes_of(value))
     return None
 
 
@@ -86,14 +86,37 @@ def frame_arrays(values: Iterable[Any]) -> set[int]:
     write) and must not be written to.
     """
     return {
-        id(block.values)
+        id(part)
         for value in values
         if type(value).__module__.startswith("pandas.") and hasattr(value, "_mgr")
-        for block in value._mgr.blocks
+        for block in value._mgr.blocks  # noqa: SLF001
+        for part in frame_parts(block)
     }
 
 
-def _ordinary(kind: type) -> bool:
+def frame_parts(value: Any) -> list[Any]:
+    """Return the arrays of a pandas block, frame or index that only it reads and writes.
+
+    From pandas 3 on all of these copy on write, so a program cannot see whether two of them share
+    memory. Before that it can, and the list is empty.
+    """
+    pandas = sys.modules.get("pandas")
+    version = getattr(pandas, "__version__", "0")
+    if int(version.partition(".")[0]) < 3:
+        return []
+    if isinstance(value, pandas.Index):  # type: ignore[union-attr]
+        return _arrays_of(getattr(value, "_data", None))
+    if hasattr(value, "values") and hasattr(value, "mgr_locs"):
+        return _arrays_of(value.values)
+    return []
+
+
+def _arrays_of(values: Any) -> list[Any]:
+    inner = [getattr(values, name, None) for name in ("_ndarray", "_codes", "_data", "_mask")]
+    return [values, *(part for part in inner if part is not None)]
+
+
+def is_ordinary(kind: type) -> bool:
     """Whether instances keep all their state in `__dict__` and `__slots__`.
 
     Types written in C may look like Python classes, but their instances are larger than that.
@@ -114,7 +137,7 @@ def _slots(kind: type) -> list[types.MemberDescriptorType]:
     ]
 
 
-def _attributes(value: Any) -> tuple[list[tuple[str, Any]], dict[int, Any]]:
+def attributes_of(value: Any) -> tuple[list[tuple[str, Any]], dict[int, Any]]:
     """Return the items of `__dict__`, and the filled slots by their number."""
     own = list(vars(value).items()) if hasattr(value, "__dict__") else []
     slots: dict[int, Any] = {}
@@ -124,6 +147,15 @@ def _attributes(value: Any) -> tuple[list[tuple[str, Any]], dict[int, Any]]:
         except AttributeError:  # an empty slot
             continue
     return own, slots
+
+
+def fill_attributes(value: Any, own: Iterable[tuple[str, Any]], slots: dict[int, Any]) -> None:
+    """Give a new, empty object these attributes."""
+    if own:
+        vars(value).update(own)
+    for number, member in enumerate(_slots(type(value))):
+        if number in slots:
+            member.__set__(value, slots[number])
 
 
 def write_state(target: Any, state: State) -> None:
@@ -214,7 +246,7 @@ def _write_attributes(target: Any, content: Any) -> None:
     _, own, slots = content
     if hasattr(target, "__dict__"):
         _write_items(target.__dict__, own)
-    _, old = _attributes(target)
+    _, old = attributes_of(target)
     for number, member in enumerate(_slots(type(target))):
         if number in slots:
             member.__set__(target, slots[number])

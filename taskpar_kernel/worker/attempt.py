@@ -428,12 +428,13 @@ def _modules_of(instruction: Attempt) -> list[Any]:
     return [import_module(module) for _, module in pairs]
 
 
-def _spans(involved: dict[Key, Live]) -> Iterator[tuple[int, int]]:
+def _spans(involved: dict[Key, Live]) -> Iterator[tuple[int, int, bool]]:
     for live in involved.values():
+        parts = frame_arrays(live.keep)
         for obj in live.keep:
             span = memory_of(obj)
             if span is not None:
-                yield span
+                yield *span, id(obj) in parts
 
 
 def _is_array(obj: object) -> bool:

@@ -196,9 +196,16 @@ def references(key: Key, numbered: Numbered) -> dict[int, Reference]:
     return {i: (key, index) for i, index in numbered.index_of.items()}
 
 
-def overlaps(parcel: Parcel, spans: Iterable[tuple[int, int]]) -> bool:
-    """Whether an array in `parcel` shares memory with one of `spans`."""
+def overlaps(parcel: Parcel, spans: Iterable[tuple[int, int, bool]]) -> bool:
+    """Whether an array in `parcel` shares memory with one of `spans`, and a program could tell.
+
+    `spans` are (start, end, whether a pandas frame keeps its data there).
+    """
     if not parcel.spans:
         return False
     theirs = list(spans)
-    return any(a < d and c < b for a, b in parcel.spans for c, d in theirs)
+    return any(
+        a < d and c < b and not (owned and (a, b) in parcel.owned)
+        for a, b in parcel.spans
+        for c, d, owned in theirs
+    )
