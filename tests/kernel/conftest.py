@@ -8,8 +8,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fronts import Front, Seems  # noqa: E402 - beside this file
-from table import Notebook  # noqa: E402
+from fronts import Front, Seems
+from table import Notebook
 
 MODES = {"normal": {}, "eager": {"TASKPAR_EAGER": "1"}}
 
@@ -46,13 +46,11 @@ def in_parallel(mode: str, folder: Path) -> Iterator[Callable[[Notebook], Seems]
 
 
 def _run(front: Front, notebook: Notebook) -> Seems:
-    if notebook.fresh:
-        front.restart()
     try:
         return front.notebook(list(notebook.cells))
     except BaseException:
         front.restart()
         raise
     finally:
-        if notebook.fresh:
+        if notebook.alone:
             front.restart()

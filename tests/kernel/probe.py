@@ -23,6 +23,9 @@ import warnings
 from collections import OrderedDict
 from pathlib import Path
 
+from IPython.core.getipython import get_ipython
+from IPython.core.interactiveshell import InteractiveShell
+
 _ATOMS = (int, float, complex, str, bytes, bool, type(None), type(...), type(NotImplemented))
 _HIDDEN = {"In", "Out", "_dh", "_ih", "_oh", "_exit_code", "exit", "quit", "get_ipython", "open"}
 _SKIP_DICT = {"__weakref__", "__dict__", "__doc__", "__slotnames__"}
@@ -38,7 +41,27 @@ _ITERATORS = (
     map,
     filter,
 )
-_here = os.path.realpath
+_OPAQUE = {
+    "IPython",
+    "_io",
+    "_sqlite3",
+    "_thread",
+    "concurrent",
+    "contextvars",
+    "io",
+    "ipykernel",
+    "logging",
+    "matplotlib",
+    "os",
+    "queue",
+    "sqlite3",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "traitlets",
+    "zmq",
+}
+"""Libraries whose objects hold addresses, numbers of processes or the kernel itself."""
 _start: dict[str, object] = {}
 
 
@@ -60,6 +83,8 @@ class Digest:
         self.seen[id(value)] = (number, value)
         if depth > 400:
             return ["deep", kind.__name__]
+        if isinstance(value, _start["shell"]):
+            return [number, "shell"]
         return [number, kind.__module__, kind.__qualname__, *self.parts(value, kind, depth + 1)]
 
     def atom(self, value: object) -> object:
@@ -110,6 +135,8 @@ class Digest:
 
     def library(self, value: object, kind: type, depth: int) -> list[object]:
         top = kind.__module__.partition(".")[0]
+        if top in _OPAQUE:
+            return []
         if top == "numpy":
             return self.numpy(value, depth)
         if top == "pandas":
@@ -161,6 +188,8 @@ class Digest:
         return found
 
     def function(self, value: types.FunctionType, depth: int) -> list[object]:
+        if value.__module__ != "__main__":
+            return [value.__qualname__]
         cells = []
         for cell in value.__closure__ or ():
             try:
@@ -179,7 +208,7 @@ class Digest:
             self.of(value.__defaults__, depth),
             self.of(value.__kwdefaults__, depth),
             {k: self.of(v, depth) for k, v in value.__dict__.items()},
-            cells if value.__module__ == "__main__" else len(cells),
+            cells,
         ]
 
     def cell(self, cell: object) -> int:
@@ -268,8 +297,6 @@ def short(value: object) -> str:
 
 
 def shell() -> object:
-    from IPython.core.getipython import get_ipython
-
     return get_ipython()
 
 
@@ -300,8 +327,8 @@ def world() -> dict[str, object]:
     digest = Digest()
     root = logging.getLogger()
     found: dict[str, object] = {
-        "cwd": os.getcwd(),
-        "environ": {k: v for k, v in os.environ.items() if not k.startswith("TASKPAR_")},
+        "cwd": str(Path.cwd()),
+        "environ": {k: v for k, v in os.environ.items() if not k.startswith(("TASKPAR_", "JPY_"))},
         "path": [
             [p for p in sys.path if p not in _start["path"]],
             [p for p in _start["path"] if p not in sys.path],
@@ -324,7 +351,10 @@ def world() -> dict[str, object]:
             and (lo.level or lo.handlers)
             and not n.startswith(("asyncio", "concurrent", "taskpar", "IPKernelApp", "TaskPar"))
         },
-        "builtins": [sorted(k for k in vars(__import__("builtins")) if k != "_")],
+        "builtins": [
+            sorted(vars(__import__("builtins")).keys() - _start["builtins"].keys()),
+            sorted(_start["builtins"].keys() - vars(__import__("builtins")).keys() - {"_"}),
+        ],
         "streams": [
             type(sys.stdout).__name__,
             type(sys.stderr).__name__,
@@ -403,8 +433,9 @@ def begin() -> str:
 
     np.random.seed(0)
     ip = shell()
+    _start["shell"] = InteractiveShell
     _start.update(
-        cwd=os.getcwd(),
+        cwd=str(Path.cwd()),
         environ=dict(os.environ),
         path=list(sys.path),
         names=set(ip.user_ns),
@@ -427,11 +458,11 @@ def reset() -> str:
     """Undo what a notebook did to this process, as far as notebooks here do such things."""
     ip = shell()
     sys.stdout, sys.stderr = _start["streams"]
+    os.chdir(_start["cwd"])
     ip.reset(new_session=True)
     for name in list(ip.user_ns):
         if name == "__warningregistry__":
             del ip.user_ns[name]
-    os.chdir(_start["cwd"])
     os.environ.clear()
     os.environ.update(_start["environ"])
     sys.path[:] = _start["path"]

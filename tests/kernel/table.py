@@ -1,7 +1,7 @@
 """The notebooks under test: text files, one for each group.
 
-A line `=== name` begins a notebook, a line `---` a cell. `=== name (fresh)` asks for a kernel that has
-run nothing before and runs nothing after.
+A line `=== name` begins a notebook, a line `---` a cell. After `=== name (alone)`, which
+changes what the probe does not put back, the kernel is started anew.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Notebook:
     group: str
     name: str
     cells: tuple[str, ...]
-    fresh: bool = False
+    alone: bool = False
 
     def __str__(self) -> str:
         return f"{self.group}/{self.name}"
@@ -35,7 +35,7 @@ def _parse(path: Path) -> list[Notebook]:
     for part in ("\n" + path.read_text(encoding="utf-8")).split("\n=== ")[1:]:
         title, _, body = part.partition("\n")
         name, _, option = title.strip().partition(" ")
-        assert option in {"", "(fresh)"}, f"{path.name}: {title!r}"
+        assert option in {"", "(alone)"}, f"{path.name}: {title!r}"
         cells = tuple(c.strip("\n") for c in ("\n" + body).split("\n---\n"))
         found.append(Notebook(path.stem, name.replace(" ", "-"), cells, bool(option)))
     return found
