@@ -64,7 +64,7 @@ def refuse_inexact(obj: Any, kind: type) -> None:
         raise NotPortable("a mappingproxy is bound to another object")
     if hasattr(kind, "__next__") and kind.__module__ in {"builtins", "itertools"}:
         raise NotPortable(f"a {kind.__qualname__} is an iterator, which has a position")
-    if isinstance(obj, io.IOBase) and kind not in (io.StringIO, io.BytesIO):
+    if isinstance(obj, io.IOBase):
         raise NotPortable(f"a {kind.__qualname__} is an open handle")
     if isinstance(obj, BaseException) and _has_history(obj):
         raise NotPortable(f"a {kind.__qualname__} that was raised would lose its traceback")

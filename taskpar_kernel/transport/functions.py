@@ -25,7 +25,8 @@ def reduce_function(function: types.FunctionType) -> Any:
         return NotImplemented
     home = function.__globals__.get("__name__")
     owner = sys.modules.get(home) if isinstance(home, str) else None
-    if owner is None or vars(owner) is not function.__globals__:
+    known = owner is not None and vars(owner) is function.__globals__
+    if not known and not _is_of_named_tuple(function):
         raise NotPortable(f"the globals of {function.__qualname__!r} are not those of a module")
     state = {
         "__defaults__": function.__defaults__,
@@ -46,6 +47,17 @@ def reduce_function(function: types.FunctionType) -> Any:
     return make_function, made, state, None, None, fill_function
 
 
+def _is_of_named_tuple(function: types.FunctionType) -> bool:
+    return function.__globals__ == _globals_of_named_tuple(str(function.__globals__.get("__name__")))
+
+
+def _globals_of_named_tuple(name: str) -> dict[str, Any]:
+    """Return what `collections.namedtuple` gives the one function it compiles."""
+    if not name.startswith("namedtuple_"):
+        return {}
+    return {"_tuple_new": tuple.__new__, "__builtins__": {}, "__name__": name}
+
+
 def _is_found(obj: Any, module: str | None, name: str) -> bool:
     found: object = sys.modules.get(module or "")
     if found is None or module == "__main__":
@@ -61,7 +73,7 @@ def make_function(
     """Make a function whose globals are those of the module of that name in this process."""
     return types.FunctionType(  # peers are authenticated by the private folder
         marshal.loads(code),  # noqa: S302
-        vars(sys.modules[module]),
+        _globals_of_named_tuple(module) or vars(sys.modules[module]),
         name,
         None,
         closure,
