@@ -113,7 +113,10 @@ class Ledger:
         return found
 
     def _pickle(self, values: dict[str, Any]) -> Parcel:
-        return pickle_value((values, [], ()))
+        states: list[Any] = []
+        parcel = pickle_value((values, states, ()))
+        parcel.numbered.forget(values, states)
+        return parcel
 
     def _place(self, values: dict[str, Any], parcel: Parcel) -> Bundle:
         bundle = Bundle(

@@ -99,7 +99,7 @@ def _plain_reduction(obj: Any, kind: type, tables: Any) -> Any:
     if kind in tables or kind in copyreg.dispatch_table or not is_ordinary(kind):
         return None
     own, slots = attributes_of(obj)
-    return _new_object, (kind,), (tuple(own), tuple(slots.items())), None, None, _set_attributes
+    return _new_object, (kind,), (tuple(own), tuple(slots)), None, None, _set_attributes
 
 
 def _new_object(kind: type) -> Any:

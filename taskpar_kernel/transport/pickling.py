@@ -76,6 +76,13 @@ class Numbered:
             objects = {i: o for i, o in objects.items() if id(o) not in hidden}
         return cls(objects, {id(o): i for i, o in objects.items()})
 
+    def forget(self, *parts: object) -> None:
+        """Drop the message's own containers, which are nobody's objects."""
+        for part in parts:
+            index = self.index_of.pop(id(part), None)
+            if index is not None:
+                del self.objects[index]
+
 
 @dataclass(frozen=True, slots=True)
 class Parcel:

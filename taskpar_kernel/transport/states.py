@@ -33,13 +33,13 @@ def shallow_state(value: Any) -> State | None:  # noqa: PLR0911
     """Return the state of one object (its parts by reference), or None if its type is unknown."""
     kind = type(value)
     if kind in _SEQUENCES:
-        return "sequence", bytes(value) if kind is bytearray else list(value)
+        return "sequence", bytes(value) if kind is bytearray else tuple(value)
     if kind in _MAPPINGS:
         if getattr(value, "__dict__", None):
             return None
-        return "mapping", (getattr(value, "default_factory", None), list(value.items()))
+        return "mapping", (getattr(value, "default_factory", None), tuple(value.items()))
     if kind is set:
-        return "set", set(value)
+        return "set", tuple(value)
     if kind is random.Random:
         return "random", value.getstate()
     module = kind.__module__.partition(".")[0]
@@ -48,7 +48,7 @@ def shallow_state(value: Any) -> State | None:  # noqa: PLR0911
     if module == "pandas":
         return _pandas_state(value)
     if is_ordinary(kind):
-        return "attributes", (kind, *attributes_of(value))
+        return "attributes", (kind, *map(tuple, attributes_of(value)))
     return None
 
 
@@ -137,13 +137,13 @@ def _slots(kind: type) -> list[types.MemberDescriptorType]:
     ]
 
 
-def attributes_of(value: Any) -> tuple[list[tuple[str, Any]], dict[int, Any]]:
-    """Return the items of `__dict__`, and the filled slots by their number."""
+def attributes_of(value: Any) -> tuple[list[tuple[str, Any]], list[tuple[int, Any]]]:
+    """Return the items of `__dict__`, and the filled slots with their numbers."""
     own = list(vars(value).items()) if hasattr(value, "__dict__") else []
-    slots: dict[int, Any] = {}
+    slots: list[tuple[int, Any]] = []
     for number, member in enumerate(_slots(type(value))):
         try:
-            slots[number] = member.__get__(value, type(value))
+            slots.append((number, member.__get__(value, type(value))))
         except AttributeError:  # an empty slot
             continue
     return own, slots
@@ -200,14 +200,14 @@ def _write_sequence(target: Any, content: Any) -> None:
         target[:] = content
 
 
-def _write_mapping(target: Any, content: tuple[Any, list[tuple[Any, Any]]]) -> None:
+def _write_mapping(target: Any, content: tuple[Any, tuple[tuple[Any, Any], ...]]) -> None:
     factory, items = content
     if isinstance(target, defaultdict):
         target.default_factory = factory
     _write_items(target, items)
 
 
-def _write_items(target: Any, items: list[tuple[Any, Any]]) -> None:
+def _write_items(target: Any, items: tuple[tuple[Any, Any], ...]) -> None:
     """Write the items; where only values changed, a loop over `target` can go on."""
     same_keys = len(target) == len(items) and all(
         _alike(old, new) for old, (new, _) in zip(target, items, strict=True)
@@ -224,7 +224,7 @@ def _write_items(target: Any, items: list[tuple[Any, Any]]) -> None:
             target[key] = new
 
 
-def _write_set(target: set[Any], content: set[Any]) -> None:
+def _write_set(target: set[Any], content: tuple[Any, ...]) -> None:
     if list(target) != list(content):
         target.clear()
         target.update(list(content))
@@ -243,10 +243,11 @@ def _write_frame(target: Any, content: Any) -> None:
 
 
 def _write_attributes(target: Any, content: Any) -> None:
-    _, own, slots = content
+    _, own, filled = content
+    slots = dict(filled)
     if hasattr(target, "__dict__"):
         _write_items(target.__dict__, own)
-    _, old = attributes_of(target)
+    old = dict(attributes_of(target)[1])
     for number, member in enumerate(_slots(type(target))):
         if number in slots:
             member.__set__(target, slots[number])

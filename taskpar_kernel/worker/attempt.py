@@ -201,11 +201,11 @@ class Attempts:
         if overlaps(structure, _spans(inputs)):
             raise NotPortable("a statement before it made a view into the memory of an array")
         mine = references(instruction.replica, structure.numbered)
-        keep = list(structure.numbered.objects.values())
+        keep = {id(obj): obj for obj in structure.numbered.objects.values()}
         for key in held:
-            keep += inputs[key].keep
+            keep |= {id(obj): obj for obj in inputs[key].keep}
             mine |= inputs[key].known
-        live = Live(names, mine, keep, held=held)
+        live = Live(names, mine, list(keep.values()), held=held)
         if not live.constant:
             live.mark = live.present_mark()
         self.bundles.adopt(instruction.replica, live)
@@ -305,6 +305,7 @@ class Attempts:
         try:
             states = self._states(changed, known) if changed else []
             parcel, held = _pickle_outcome(written, states, deleted, known, involved)
+            parcel.numbered.forget(written, states)
         except NotPortable:
             for key, live in changed.items():
                 self._lose(key, live)
@@ -362,16 +363,16 @@ class Attempts:
         unchanged = [n for n in instruction.expected if n in keys and n not in names]
         names |= {n: reads[n] for n in unchanged}
         names |= written
-        keep = list(parcel.numbered.objects.values())
+        keep = {id(obj): obj for obj in parcel.numbered.objects.values()}
         known: dict[int, Reference] = {}
         holds = dict(held or {})
         holds |= {keys[n]: involved[keys[n]] for n in unchanged}
         for live in holds.values():
             known |= live.known
-            keep += live.keep
+            keep |= {id(obj): obj for obj in live.keep}
         others = frozenset(holds)
         known = {**references(instruction.outcome, parcel.numbered), **known}
-        live = Live(names, known, keep, held=others)
+        live = Live(names, known, list(keep.values()), held=others)
         for key, old in changed.items():
             self.bundles.drop_live([key], "its objects were changed since" if old.held else "")
         if not live.constant:

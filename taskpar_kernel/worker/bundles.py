@@ -111,6 +111,7 @@ class Bundles:
         (names, states, deleted), numbered, maps = self._rebuilt(key)
         if states:
             raise NotPortable("it changed objects in place that are not here")
+        numbered.forget(names, states)
         live = Live(names, references(key, numbered), list(numbered.objects.values()), maps)
         if isinstance(deleted, Copies):
             live.copies = deleted.keys
