@@ -58,7 +58,7 @@ class _Rewriter:
             else:
                 assert isinstance(step, HomeStep)
 
-    def one(self, node: ast.AST) -> ast.AST:
+    def one(self, node: ast.AST) -> Any:
         unit = self.units.get(id(node))
         if unit is not None:
             return _at(node, _hooked_unit(unit, node))
@@ -81,28 +81,36 @@ class _Rewriter:
         node = loop.node
         rest = ast.For(
             target=copy.deepcopy(node.target),
-            iter=_hook("rest", loop.id),
+            iter=_hook(node.iter, "rest", loop.id),
             body=copy.deepcopy(node.body),
             orelse=copy.deepcopy(node.orelse),
         )
         new = ast.For(
             target=node.target,
-            iter=_hook("loop", loop.id, node.iter),
+            iter=_hook(node.iter, "loop", loop.id, node.iter),
             body=[self.one(s) for s in node.body],
             orelse=[_at(node, rest)],
         )
-        return _at(node, new)
+        _at(node, new)
+        return new
 
 
-def _hooked_unit(unit: Unit, node: ast.AST) -> ast.AST:
+def _hooked_unit(unit: Unit, node: ast.AST) -> ast.expr | ast.stmt:
     if isinstance(node, ast.expr):
-        return ast.IfExp(test=_hook("has", unit.id), body=_hook("value", unit.id), orelse=node)
-    return ast.If(test=_hook("has", unit.id), body=[ast.Pass()], orelse=[node])
+        has, value = _hook(node, "has", unit.id), _hook(node, "value", unit.id)
+        return ast.IfExp(test=has, body=value, orelse=node)
+    assert isinstance(node, ast.stmt)
+    return ast.If(test=_hook(node, "has", unit.id), body=[ast.Pass()], orelse=[node])
 
 
-def _hook(name: str, number: int, *arguments: ast.expr) -> ast.Call:
+def _hook(place: ast.expr | ast.stmt, name: str, number: int, *arguments: ast.expr) -> ast.Call:
+    """Return a call of a hook, at the start of `place`: calls are reported by their last line."""
     hooks = ast.Attribute(ast.Name(HOOKS, ast.Load()), name, ast.Load())
-    return ast.Call(hooks, [ast.Constant(int(number)), *arguments], [])
+    call = ast.Call(hooks, [ast.Constant(int(number)), *arguments], [])
+    for node in (call, hooks, hooks.value, call.args[0]):
+        node.lineno = node.end_lineno = place.lineno
+        node.col_offset = node.end_col_offset = place.col_offset
+    return call
 
 
 def _at(place: ast.AST, new: Any) -> Any:
