@@ -19,6 +19,8 @@ def main() -> int:
         from taskpar_kernel.seed import HashSeed
 
         HashSeed.fix()
+        if sys.path and sys.path[0] == os.getcwd():
+            del sys.path[0]  # `-m` puts it there; a notebook's own entry is ''
         from taskpar_kernel.kernel import launch
 
         launch()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from taskpar_kernel.analysis.api import advance
 from taskpar_kernel.analysis.iterables import harmless
 from taskpar_kernel.analysis.predict import predict
 from taskpar_kernel.model.effects import Effects, Scope
@@ -41,20 +42,8 @@ def decompose(
         effects = predict(node, scope)
         steps = tuple(work.statement(node, effects, scope, shown=index in interactive))
         result.append(TopLevel(node, steps, effects))
-        scope = after(scope, node, effects)
+        scope = advance(scope, node, effects)
     return tuple(result)
-
-
-def after(scope: Scope, node: ast.stmt, effects: Effects) -> Scope:
-    """Return what is known after `node` ran: names it binds are of unknown value from there on."""
-    if not effects.writes and not effects.deletes:
-        return scope
-    gone = effects.writes | effects.deletes
-    definitions = {k: v for k, v in scope.definitions.items() if k not in gone}
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        definitions[node.name] = node
-    objects = {k: v for k, v in scope.objects.items() if k not in gone}
-    return Scope(objects, definitions, scope.opaque | gone)
 
 
 class _Decomposer:
@@ -121,7 +110,7 @@ class _Decomposer:
     def loop(self, node: ast.For, effects: Effects, scope: Scope) -> LoopStep | None:
         """Return the loop taken apart, or None where its iterations cannot run side by side."""
         targets = _plain_names(node.target)
-        if targets is None or not harmless(node.iter, scope):
+        if targets is None or not _may_be_harmless(node.iter, scope):
             return None
         if targets & _names(node.iter):
             return None
@@ -138,6 +127,30 @@ class _Decomposer:
             self.next_id = saved
             return None
         return LoopStep(number, node, effects, self.text(node), node.lineno, tuple(body))
+
+
+def _may_be_harmless(node: ast.expr, scope: Scope) -> bool:
+    """Whether walking `node` is harmless if names of unknown value are what they look like.
+
+    What they are is checked before anything is walked.
+    """
+    if harmless(node, scope):
+        return True
+    guesses: dict[str, object] = {n: [] for n in _names(node) & scope.opaque}
+    for part in ast.walk(node):
+        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name):
+            if part.value.id in guesses and part.attr in {"items", "keys", "values"}:
+                guesses[part.value.id] = {}
+        elif (
+            isinstance(part, ast.Call)
+            and isinstance(part.func, ast.Name)
+            and part.func.id == "range"
+        ):
+            guesses |= {a.id: 1 for a in part.args if isinstance(a, ast.Name) and a.id in guesses}
+    if not guesses:
+        return False
+    opaque = scope.opaque - guesses.keys()
+    return harmless(node, Scope(scope.objects | guesses, scope.definitions, opaque))
 
 
 def _inside(scope: Scope, written: frozenset[str]) -> Scope:

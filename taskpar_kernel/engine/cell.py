@@ -138,7 +138,9 @@ class CellRun:
         """Whether a unit is known to be worth sending out, so that no first look is needed."""
         costs = self._session.costs
         return any(
-            (costs.estimate(s) or 0.0) >= WORTH_S for s in self._steps.values() if isinstance(s, Unit)
+            (costs.estimate(s) or 0.0) >= WORTH_S
+            for s in self._steps.values()
+            if isinstance(s, Unit)
         )
 
     def finish(self) -> None:

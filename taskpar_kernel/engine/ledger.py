@@ -43,6 +43,8 @@ class Bundle:
     verified: int = _UNVERIFIED
     holders: set[Place] = field(default_factory=set)
     packed: Packed | None = None
+    refers: bool = False
+    """Whether it holds objects of other bundles, so that only its holders can read it."""
     at_home: bool = True
     """Whether home has its objects: False for the outcome of an attempt not yet committed."""
     dropped: bool = False
@@ -77,8 +79,17 @@ class Ledger:
 
     # Out -------------------------------------------------------------------------------------
 
-    def bundles_for(self, values: Mapping[str, Any]) -> dict[str, Bundle]:
+    def held(self, name: str, value: object, worker: Place) -> bool:
+        """Whether `worker` has a bundle with this value (as far as home knows)."""
+        bundle = self._by_name.get(name)
+        if bundle is None or bundle.dropped or worker not in bundle.holders:
+            return False
+        return bundle.objects.get(name, self) is value
+
+    def bundles_for(self, values: Mapping[str, Any], worker: Place) -> dict[str, Bundle]:
         """Return, for each name, the bundle that holds its value as home has it now.
+
+        A bundle that is there already is used again if `worker` has it or can be sent it.
 
         Names whose values share objects share a bundle, so that a worker sees them shared too.
 
@@ -92,6 +103,7 @@ class Ledger:
             if (
                 bundle is not None
                 and bundle.objects.get(name, self) is value
+                and (worker in bundle.holders or not bundle.refers)
                 and self.unchanged(bundle)
             ):
                 found[name] = bundle
@@ -272,6 +284,7 @@ class Ledger:
         self._changed(target for _, target, _ in opened.states)
         bundle.objects |= opened.names
         bundle.numbered = opened.numbered
+        bundle.refers = bool(opened.states or opened.refers)
         if opened.states or opened.refers:  # some of its objects carry earlier bundles' numbers
             self._fix_now(bundle)
         bundle.spans = _spans(bundle)

@@ -27,10 +27,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from taskpar_kernel.analysis.iterables import harmless
 from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.stream import Binding, Instance, Item, Opaque, Order, Stream
 from taskpar_kernel.errors import NotPortable
-from taskpar_kernel.model.effects import Effects
+from taskpar_kernel.model.effects import Effects, Scope
 from taskpar_kernel.model.ids import HOME, Key, Place, Ticket, UnitId
 from taskpar_kernel.model.messages import (
     VALUE_NAME,
@@ -57,6 +58,7 @@ WORTH_S = 0.004
 CHEAP_S = 0.001
 """A statement known to be shorter than this is repeated by whoever needs what it makes."""
 LONGEST_PRELUDE = 32
+MOST_BYTES_UNKNOWN = 400_000_000
 _UNKNOWN_S = 0.1
 """What a statement of unknown cost counts for when the least loaded worker is chosen."""
 _ROOM = 2
@@ -331,14 +333,14 @@ class Lookahead:
         assert isinstance(instance.step, Unit)
         prelude = _needed_before(sources)
         try:
-            inputs = [self._inputs(s) for s in (*(d.sources for d in prelude), sources)]
+            worker = self._choose(instance, [sources, *(d.sources for d in prelude)])
+            inputs = [self._inputs(s, worker) for s in (*(d.sources for d in prelude), sources)]
             _refuse_split_objects(bundles for bundles, _ in inputs)
             ambient_key, ambient_mark, ambient = self.ledger.ambient_key()
         except NotPortable as why:
             raise Blocked(str(why)) from None
         bundles, modules = inputs[-1]
         everything = {b.key: b for found, _ in inputs for b in found.values()}
-        worker = self._choose(instance, sources, everything)
         if ambient is not None:
             everything[ambient.key] = ambient
         script: list[Instruction] = []
@@ -384,10 +386,12 @@ class Lookahead:
         self._loads[worker] = (count + 1, seconds + self._cost(instance))
         return attempt
 
-    def _inputs(self, sources: dict[str, Any]) -> tuple[dict[str, Bundle], list[tuple[str, str]]]:
+    def _inputs(
+        self, sources: dict[str, Any], worker: Place
+    ) -> tuple[dict[str, Bundle], list[tuple[str, str]]]:
         """Return the bundles and the modules from which these sources come."""
         values, modules = _split_modules(sources)
-        bundles = self.ledger.bundles_for(values)
+        bundles = self.ledger.bundles_for(values, worker)
         for name, source in sources.items():
             if isinstance(source, _Outcome):
                 bundles[name] = source.attempt.outcome
@@ -411,30 +415,43 @@ class Lookahead:
             script.append(Receive(bundle.key, source, limit_s))
         bundle.holders.add(worker)
 
-    def _choose(
-        self, instance: Instance, sources: dict[str, Any], bundles: dict[Key, Bundle]
-    ) -> Place:
-        """Return the worker on which the instance would end first; ties go to the lowest number."""
+    def _choose(self, instance: Instance, inputs: list[dict[str, Any]]) -> Place:
+        """Return the worker on which the instance would end first; ties go to the lowest number.
+
+        Raises:
+            Full: no worker has room.
+            Blocked: what would have to be sent is too large for a statement of unknown cost.
+        """
+        sources = inputs[0]
         made_by = {s.attempt.worker for s in sources.values() if isinstance(s, _Outcome)}
         for name in instance.effects.changes:
             source = sources.get(name)
             if isinstance(source, _Outcome) and source.attempt.worker in self._loads:
                 return source.attempt.worker  # an object that changes step by step stays put
+        sizes = {
+            (name, id(source.value)): (name, source.value, roughly_bytes(source.value))
+            for found in inputs
+            for name, source in found.items()
+            if isinstance(source, _Known)
+        }
+        unknown = self.costs.known(instance.step) is None and not self.settings.eager
         best: tuple[float, Place] | None = None
+        too_large = False
         for place, (number, seconds) in self._loads.items():
             if not self._has_room(number, seconds, instance) and place not in made_by:
                 continue
-            moved = sum(
-                b.packed.nbytes
-                for b in bundles.values()
-                if b.packed is not None and place not in b.holders
-            )
+            moved = sum(b for n, v, b in sizes.values() if not self.ledger.held(n, v, place))
+            if unknown and moved > MOST_BYTES_UNKNOWN:
+                too_large = True
+                continue
             start_s = seconds + moved / _BYTES_PER_S
             if made_by - {place}:  # it waits for its input wherever it runs
                 start_s = max(start_s, *(self._loads.get(p, (0, 0.0))[1] for p in made_by))
                 start_s += 0.001
             if best is None or start_s < best[0]:
                 best = (start_s, place)
+        if best is None and too_large:
+            raise Blocked("its input is large, and nothing is known of its cost")
         if best is None:
             raise Full
         return best[1]
@@ -469,12 +486,30 @@ class Lookahead:
                 known[name] = source.value
             elif source is not None or (name not in self.namespace and not hasattr(builtins, name)):
                 return None
+        objects = {
+            n: known.get(n, self.namespace.get(n))
+            for n in names
+            if n in known or n in self.namespace
+        }
+        if not harmless(node, Scope(objects)):
+            return iter(())
         expression = ast.Expression(node)
         try:
             code = self.compile_unit(expression)  # type: ignore[arg-type]
             return iter(eval(code, self.namespace, known))  # noqa: S307 - harmless by analysis
         except Exception:  # noqa: BLE001 - home will raise it at its turn
             return iter(())
+
+
+def roughly_bytes(value: Any) -> int:
+    """Return about how many bytes a value takes, without walking through it."""
+    nbytes = getattr(value, "nbytes", None)
+    if isinstance(nbytes, int):
+        return nbytes
+    if type(value).__module__.startswith("pandas.") and hasattr(value, "memory_usage"):
+        used = value.memory_usage(deep=False)
+        return int(used if isinstance(used, int) else used.sum())
+    return sys.getsizeof(value, 0) if type(value) in (list, dict, set, str, bytes) else 0
 
 
 def _needed_before(sources: dict[str, Any]) -> list[_Deferred]:

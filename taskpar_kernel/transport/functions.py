@@ -48,7 +48,9 @@ def reduce_function(function: types.FunctionType) -> Any:
 
 
 def _is_of_named_tuple(function: types.FunctionType) -> bool:
-    return function.__globals__ == _globals_of_named_tuple(str(function.__globals__.get("__name__")))
+    return function.__globals__ == _globals_of_named_tuple(
+        str(function.__globals__.get("__name__"))
+    )
 
 
 def _globals_of_named_tuple(name: str) -> dict[str, Any]:
