@@ -351,4 +351,4 @@ def _copies_on_write(bundle: Bundle) -> bool:
     pandas = sys.modules.get("pandas")
     if pandas is None or int(pandas.__version__.split(".", 1)[0]) < 3:
         return False
-    return all(type(o).__module__.startswith("pandas.") for o in bundle.objects.values())
+    return all(type(o).__module__.partition(".")[0] == "pandas" for o in bundle.objects.values())

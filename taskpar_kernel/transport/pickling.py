@@ -47,7 +47,7 @@ from taskpar_kernel.transport.functions import (
     reduce_function,
 )
 from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
-from taskpar_kernel.transport.states import frame_parts
+from taskpar_kernel.transport.states import frame_parts, without_cache
 
 Reference = tuple[Key, int]
 
@@ -172,8 +172,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 return reduction
         if kind is types.ModuleType and sys.modules.get(obj.__name__) is not obj:
             raise NotPortable(f"the module {obj.__name__!r} cannot be imported by name")
-        if kind.__module__.startswith("pandas."):
+        if kind.__module__.partition(".")[0] == "pandas":
             self.arrays.own(frame_parts(obj))
+            if (bare := without_cache(obj)) is not None:
+                return bare
         refuse_inexact(obj, kind)
         if isinstance(obj, self._ndarray):
             self.arrays.subclass(obj)

@@ -88,7 +88,7 @@ def frame_arrays(values: Iterable[Any]) -> set[int]:
     return {
         id(part)
         for value in values
-        if type(value).__module__.startswith("pandas.") and hasattr(value, "_mgr")
+        if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "_mgr")
         for block in value._mgr.blocks  # noqa: SLF001
         for part in frame_parts(block)
     }
@@ -109,6 +109,21 @@ def frame_parts(value: Any) -> list[Any]:
     if hasattr(value, "values") and hasattr(value, "mgr_locs"):
         return _arrays_of(value.values)
     return []
+
+
+def without_cache(value: Any) -> Any:
+    """Return the reduction of a pandas array without what it has computed and kept, or None.
+
+    The cache fills up when the array is used; that is no change a program can see.
+    """
+    module = sys.modules.get("pandas._libs.arrays")
+    if module is None or not isinstance(value, module.NDArrayBacked):
+        return None
+    reduction = value.__reduce__()
+    state = reduction[2] if len(reduction) == 3 else None
+    if isinstance(state, tuple) and len(state) == 3 and isinstance(state[0], dict):
+        return *reduction[:2], state[1:]
+    return None
 
 
 def _arrays_of(values: Any) -> list[Any]:

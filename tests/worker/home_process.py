@@ -181,7 +181,7 @@ class Home:
                 modules.append((name, namespace[name].__name__))
             elif name in namespace:
                 values[name] = namespace[name]
-        one.reads |= ledger.bundles_for(values)
+        one.reads |= ledger.bundles_for(values, Place(request.get("place", 1)))
         one.modules = tuple(modules)
         return made
 

@@ -252,6 +252,19 @@ g = df.groupby("s")["b"].sum()
 == df.to_dict(), g.to_dict(), also is df
 ---
 import pandas as pd
+df = pd.DataFrame({"a": [1, 2], "b": [3, 4]})
+s = df["a"]; df2 = df.copy(deep=False)
+==
+df.loc[0, "a"] = 9
+== df.to_dict(), s.tolist(), df2.to_dict()
+---
+import pandas as pd
+df = pd.DataFrame({"a": [1, 2], "b": [3, 4]}); s = df["a"]
+==
+t = s.sum() + df["b"].sum()
+== t
+---
+import pandas as pd
 s = pd.Series([1, 2, 3]).astype("category")
 ==
 t = s.cat.add_categories([9])

@@ -1,0 +1,156 @@
+"""Which parts of a statement may run ahead, which stay home, and which loops are taken apart.
+
+In the tables, `(text)` is a unit, `home` a statement that stays as a whole, `home+` one that stays
+while its units go out, and `loop[…]` a loop taken apart.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+import pytest
+from source_cases import fresh
+
+from taskpar_kernel.analysis.decompose import decompose
+from taskpar_kernel.model.steps import LoopStep, Step, Unit
+
+CASES = r"""
+x = 1 | (x = 1)
+r = f(1) | (r = f(1))
+r = f(f(1)) | (r = f(f(1)))
+x, y = f(1), f(2) | (x, y = f(1), f(2))
+a = b = f(1) | (a = b = f(1))
+[a, *b] = f(1) | ([a, *b] = f(1))
+rows.append(f(1)) | (f(1)) home+
+rows.append(f(f(1))) | (f(f(1))) home+
+rows.append(1) | home
+rows.extend([f(1), f(2)]) | (f(1)) (f(2)) home+
+rows += [f(1)] | (f(1)) home+
+n += f(1) | (f(1)) home+
+d['k'] = f(1) | (f(1)) home+
+d[f(1)] = f(2) | (f(2)) home+
+rows[0:1] = f(1) | (f(1)) home+
+rows[:] = [f(x) for x in xs] | ([f(x) for x in xs]) home+
+models[0].w = f(1) | (f(1)) home+
+print(f(1)) | (f(1)) home+
+print(f(1), f(2)) | (f(1)) (f(2)) home+
+print(n) | home
+f(1) + f(2) | (f(1) + f(2))
+m = Model() | (m = Model())
+models[0].fit(f(1)) | (models[0].fit(f(1)))
+models[0].w.append(f(1)) | (f(1)) home+
+del n | home
+pass | home
+assert f(1) | (f(1)) home+
+if n: r = f(1) | home
+if f(1): r = 2 | (f(1)) home+
+if f(1) and f(2): r = 2 | (f(1)) home+
+r = f(1) if f(2) else f(3) | (r = f(1) if f(2) else f(3))
+r = f(1) and f(2) | (r = f(1) and f(2))
+r = f(1) < f(2) < f(3) | (r = f(1) < f(2) < f(3))
+r = [f(x) for x in xs] | (r = [f(x) for x in xs])
+r = {f(x) for x in xs} | (r = {f(x) for x in xs})
+r = {x: f(x) for x in xs} | (r = {x: f(x) for x in xs})
+r = sum(f(x) for x in xs) | (r = sum(f(x) for x in xs))
+r = (y := f(1)) | (r = (y := f(1)))
+print((y := f(1))) | home
+print(f(1) if n else f(2)) | home
+print([f(x) for x in xs]) | ([f(x) for x in xs]) home+
+print(lambda: f(1)) | home
+r: int = f(1) | (f(1)) home+
+def g(x): return f(x) | home
+class C: pass | home
+import math | home
+r = eval('f(1)') | home
+r = input() | home
+r = globals() | home
+r = (f(x) for x in xs) | home
+raise ValueError(f(1)) | home
+for x in xs: rows.append(f(x)) | loop[(f(x)) home+]
+for x in xs: r = f(x) | loop[(r = f(x))]
+for x in xs:\n    r = f(x)\n    rows.append(r) | loop[(r = f(x)) home]
+for x in xs:\n    for y in ys:\n        rows.append(f(x + y)) | loop[loop[(f(x + y)) home+]]
+for x in xs:\n    r = f(x)\n    q = f(r)\n    print(q) | loop[(r = f(x)) (q = f(r)) home]
+for i, x in enumerate(xs): d[i] = f(x) | loop[(f(x)) home+]
+for a, b in zip(xs, ys): rows.append(f(a)) | loop[(f(a)) home+]
+for m in models: m.fit(f(1)) | loop[(m.fit(f(1)))]
+for x in xs:\n    if x: continue\n    rows.append(f(x)) | loop[home (f(x)) home+]
+for x in xs:\n    if f(x): break | loop[(f(x)) home+]
+for x in xs:\n    def g(y): return f(y) + x\n    rows.append(g(x)) | loop[home (g(x)) home+]
+for k, v in d.items(): rows.append(f(v)) | loop[(f(v)) home+]
+for x in range(n): rows.append(f(n)) | loop[(f(n)) home+]
+""".strip().split("\n")
+
+WHOLE_LOOPS = r"""
+for x in xs: n = f(n)
+for x in f(1): rows.append(f(x))
+for x in (f(y) for y in xs): rows.append(f(x))
+for x in open('x'): rows.append(f(x))
+for xs in xs: rows.append(f(xs))
+for d['k'] in xs: rows.append(f(1))
+for k in d: d[k] = f(d[k])
+for x in xs:\n    n = n + 1\n    rows.append(f(n))
+for x in map(f, xs): rows.append(x)
+for x in iter(xs): rows.append(f(x))
+while n: n -= f(1)
+""".strip().split("\n")
+
+
+def shown(steps: Iterable[Step]) -> str:
+    return " ".join(map(_shown, steps))
+
+
+def _shown(step: Step) -> str:
+    if isinstance(step, LoopStep):
+        return f"loop[{shown(step.body)}]"
+    if isinstance(step, Unit):
+        return f"({ast.unparse(step.node)})"
+    return "home" if step.whole else "home+"
+
+
+def _normal(text: str) -> str:
+    """Unparse the units of an expected text, so that parentheses do not matter."""
+    return text.replace("(x, y = f(1), f(2))", "(x, y = (f(1), f(2)))").replace(
+        "sum(f(x) for x in xs)", "sum((f(x) for x in xs))"
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_steps(case: str) -> None:
+    source, expected = case.replace("\\n", "\n").rsplit(" | ", 1)
+    (top,) = decompose(ast.parse(source).body, fresh())
+    assert shown(top.steps) == _normal(expected)
+
+
+@pytest.mark.parametrize("case", WHOLE_LOOPS)
+def test_loops_that_stay_whole(case: str) -> None:
+    source = case.replace("\\n", "\n")
+    (top,) = decompose(ast.parse(source).body, fresh())
+    assert not any(isinstance(step, LoopStep) for step in top.steps)
+
+
+def test_a_definition_of_the_same_cell_is_followed() -> None:
+    tops = decompose(ast.parse("def g(x): return input()\nr = g(1)\nr = f(1)").body, fresh())
+    assert [shown(top.steps) for top in tops] == ["home", "home", "(r = f(1))"]
+
+
+def test_what_is_displayed_stays_home_and_its_value_goes_out() -> None:
+    (top,) = decompose(ast.parse("f(1)").body, fresh(), interactive=frozenset({0}))
+    assert shown(top.steps) == "(f(1)) home+"
+
+
+@pytest.mark.parametrize("source", [*CASES, *WHOLE_LOOPS])
+def test_numbers_are_unique_and_in_program_order(source: str) -> None:
+    text = source.replace("\\n", "\n").rsplit(" | ", 1)[0]
+    numbers = []
+
+    def learn(steps: Iterable[Step]) -> None:
+        for step in steps:
+            numbers.append(step.id)
+            if isinstance(step, LoopStep):
+                learn(step.body)
+
+    for top in decompose(ast.parse(text).body, fresh(), eager=True):
+        learn(top.steps)
+    assert numbers == sorted(set(numbers))
