@@ -15,6 +15,7 @@ import locale
 import logging
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -23,6 +24,8 @@ import warnings
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from IPython.core.getipython import get_ipython
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -41,6 +44,7 @@ _ITERATORS = (
     map,
     filter,
 )
+_CELL_FILE = re.compile(r"ipykernel_\d+/\d+\.py")
 _OPAQUE = {
     "IPython",
     "_io",
@@ -88,12 +92,12 @@ class Digest:
         return [number, kind.__module__, kind.__qualname__, *self.parts(value, kind, depth + 1)]
 
     def atom(self, value: object) -> object:
-        text = repr(value)
+        text = _CELL_FILE.sub("CELL.py", repr(value))
         if len(text) > 300:
             text = text[:100] + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
         return f"{type(value).__name__} {text}"
 
-    def parts(self, value: object, kind: type, depth: int) -> list[object]:
+    def parts(self, value: object, kind: type, depth: int) -> list[object]:  # noqa: C901 - a case table
         if kind in (list, tuple):
             return [self.of(v, depth) for v in value]
         if kind is dict or isinstance(value, dict):
@@ -133,7 +137,7 @@ class Digest:
             return [self.of(p, depth) for p in value.__reduce__()[1:]]
         return self.library(value, kind, depth)
 
-    def library(self, value: object, kind: type, depth: int) -> list[object]:
+    def library(self, value: object, kind: type, depth: int) -> list[object]:  # noqa: C901 - as well
         top = kind.__module__.partition(".")[0]
         if top in _OPAQUE:
             return []
@@ -225,7 +229,6 @@ class Digest:
         return [value.__name__, [self.of(b, depth) for b in value.__bases__], parts]
 
     def numpy(self, value: object, depth: int) -> list[object]:
-        import numpy as np
 
         if isinstance(value, np.ndarray):
             content = (
@@ -259,7 +262,6 @@ class Digest:
         return self.state(value, type(value), depth) or [repr(value)[:80]]
 
     def pandas(self, value: object, depth: int) -> list[object]:
-        import pandas as pd
 
         if isinstance(value, pd.DataFrame):
             columns = [self.of(value.iloc[:, i].tolist(), depth) for i in range(value.shape[1])]
@@ -326,7 +328,7 @@ def world() -> dict[str, object]:
     """Return what a statement can change outside of the namespace."""
     digest = Digest()
     root = logging.getLogger()
-    found: dict[str, object] = {
+    return {
         "cwd": str(Path.cwd()),
         "environ": {k: v for k, v in os.environ.items() if not k.startswith(("TASKPAR_", "JPY_"))},
         "path": [
@@ -378,21 +380,13 @@ def world() -> dict[str, object]:
                 if module in sys.modules
             }
         ),
+        "np": [
+            short(repr(np.random.get_state())),
+            repr(np.get_printoptions()),
+            repr(np.geterr()),
+        ],
+        "pd": [pd.get_option("display.max_rows"), pd.get_option("display.precision")],
     }
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        found["np"] = [
-            short(repr(numpy.random.get_state())),
-            repr(numpy.get_printoptions()),
-            repr(numpy.geterr()),
-        ]
-    pandas = sys.modules.get("pandas")
-    if pandas is not None:
-        found["pd"] = [
-            pandas.get_option("display.max_rows"),
-            pandas.get_option("display.precision"),
-        ]
-    return found
 
 
 def _umask() -> int:
@@ -428,10 +422,6 @@ def write(path: str) -> str:
 
 def begin() -> str:
     """Remember what a notebook finds, so that `reset` can give it to the next one."""
-    import numpy as np
-    import pandas as pd  # noqa: F401 - numpy seeds its generator when it is imported
-
-    np.random.seed(0)
     ip = shell()
     _start["shell"] = InteractiveShell
     _start.update(
@@ -450,7 +440,9 @@ def begin() -> str:
         handlers=list(logging.getLogger().handlers),
         alarm=signal.getsignal(signal.SIGALRM),
     )
+    _start["np"] = np.get_printoptions()
     random.seed(0)
+    np.random.seed(0)
     return "begun"
 
 
@@ -470,8 +462,7 @@ def reset() -> str:
     warnings._filters_mutated() if hasattr(warnings, "_filters_mutated") else None
     kept = vars(__import__("builtins"))
     for name in set(kept) - set(_start["builtins"]):
-        if not name.startswith("__"):
-            del kept[name]
+        del kept[name]
     decimal.setcontext(_start["decimal"].copy())
     sys.setrecursionlimit(_start["recursion"])
     os.umask(_start["umask"])
@@ -489,10 +480,8 @@ def reset() -> str:
         file = getattr(module, "__file__", None) or ""
         if name not in _start["modules"] and file.startswith(_start["cwd"]):
             del sys.modules[name]
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed(0)
-        numpy.set_printoptions(**_start.setdefault("np", numpy.get_printoptions()))
-        numpy.seterr(all="warn", under="ignore")
+    np.random.seed(0)
+    np.set_printoptions(**_start["np"])
+    np.seterr(all="warn", under="ignore")
     gc.collect()
     return "reset"
