@@ -419,10 +419,13 @@ class CellRun:
         apply(opened, self._namespace)
         attempt.outcome.objects |= {
             name: self._namespace[name]
-            for name in step.effects.changes
+            for name in self._session.costs.changes(step)
             if name in self._namespace and any(name == n for n, _ in attempt.reads)
         }
         self._ledger.take_in(attempt.outcome, opened)
+        keys = opened.changed_keys()
+        changed = frozenset(n for n, b in attempt.reads if b.key in keys)
+        self._session.costs.observe_changes(step, changed)
         self.history.took(attempt)
         if attempt.finished is not None:
             seconds = attempt.finished.end_s - attempt.finished.start_s

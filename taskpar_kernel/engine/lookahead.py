@@ -55,9 +55,9 @@ WINDOW = 256
 """Instances looked at in one scan; a scan of this many takes about a millisecond."""
 WORTH_S = 0.004
 """A statement known to be shorter than this stays home: going out and back costs a tenth of it."""
-CHEAP_S = 0.001
-"""A statement known to be shorter than this is repeated by whoever needs what it makes."""
 LONGEST_PRELUDE = 32
+PRELUDE_SHARE = 0.3
+"""Cheap statements are repeated by whoever needs what they make, up to this share of its time."""
 MOST_BYTES_UNKNOWN = 400_000_000
 _UNKNOWN_S = 0.1
 """What a statement of unknown cost counts for when the least loaded worker is chosen."""
@@ -236,7 +236,7 @@ class Lookahead:
             return 0
         here = instance.order <= self.here and not (self.settings.eager and not bold)
         if here or attempt is not None:
-            self._pend(instance.effects)
+            self._pend(instance.effects, self.costs.changes(instance.step))
             return 0
         try:
             sources = self._sources(instance.effects)
@@ -244,12 +244,12 @@ class Lookahead:
                 self._bind_outcome(instance, _Deferred(instance, sources))
                 return 0
             if not isinstance(instance.step, Unit) or not self._worth(instance.step, bold=bold):
-                self._pend(instance.effects)
+                self._pend(instance.effects, self.costs.changes(instance.step))
                 return 0
             attempt = self._send_out(instance, sources)
         except Blocked as why:
             instance.refused = str(why)
-            self._pend(instance.effects)
+            self._pend(instance.effects, self.costs.changes(instance.step))
             return 0
         self._bind_outcome(instance, _Outcome(attempt))
         return 1
@@ -265,7 +265,7 @@ class Lookahead:
         if isinstance(step.node, ast.expr):
             return False
         estimate = self.costs.estimate(step)
-        return estimate is not None and estimate < CHEAP_S
+        return estimate is not None and estimate < WORTH_S
 
     def _worth(self, step: Unit, *, bold: bool) -> bool:
         if self.settings.eager:
@@ -291,10 +291,12 @@ class Lookahead:
             sources[name] = source
         return sources
 
-    def _pend(self, effects: Effects) -> None:
+    def _pend(self, effects: Effects, changes: frozenset[str] | None = None) -> None:
+        if changes is None:
+            changes = effects.changes
         for name in effects.writes | effects.deletes:
             self._env[name] = _PENDING
-        for name in effects.changes:
+        for name in changes:
             self._pend_object(name)
 
     def _pend_object(self, name: str) -> None:
@@ -317,7 +319,7 @@ class Lookahead:
 
     def _bind_outcome(self, instance: Instance, source: _Outcome | _Deferred) -> None:
         effects = instance.effects
-        for name in effects.changes:
+        for name in self.costs.changes(instance.step):
             old = self._env.get(name) or _Known(self.namespace.get(name, _PENDING))
             if isinstance(old, _Known) and old.value is not _PENDING:
                 self._pend_holders(old.value)
@@ -332,6 +334,9 @@ class Lookahead:
     def _send_out(self, instance: Instance, sources: dict[str, Any]) -> AttemptRecord:
         assert isinstance(instance.step, Unit)
         prelude = _needed_before(sources)
+        spent_s = sum(self._cost(d.instance) for d in prelude)
+        if spent_s > max(WORTH_S, PRELUDE_SHARE * self._cost(instance)):
+            raise Blocked("what comes before it would have to be repeated, and takes too long")
         try:
             worker = self._choose(instance, [sources, *(d.sources for d in prelude)])
             inputs = [self._inputs(s, worker) for s in (*(d.sources for d in prelude), sources)]
@@ -370,7 +375,7 @@ class Lookahead:
                 _keys(bundles),
                 tuple(modules),
                 ambient_key,
-                tuple(sorted(instance.effects.changes)),
+                tuple(sorted(self.costs.changes(instance.step))),
                 tuple(
                     Code(self._code(d.instance.step), _keys(b), tuple(m), _made(d.sources, number))
                     for d, (b, m) in zip(prelude, inputs[:-1], strict=True)
@@ -424,7 +429,7 @@ class Lookahead:
         """
         sources = inputs[0]
         made_by = {s.attempt.worker for s in sources.values() if isinstance(s, _Outcome)}
-        for name in instance.effects.changes:
+        for name in self.costs.changes(instance.step):
             source = sources.get(name)
             if isinstance(source, _Outcome) and source.attempt.worker in self._loads:
                 return source.attempt.worker  # an object that changes step by step stays put

@@ -121,9 +121,10 @@ def without_cache(value: Any) -> Any:
         return None
     reduction = value.__reduce__()
     state = reduction[2] if len(reduction) == 3 else None
-    if isinstance(state, tuple) and len(state) == 3 and isinstance(state[0], dict):
-        return *reduction[:2], state[1:]
-    return None
+    if not isinstance(state, tuple) or len(state) != 3 or not isinstance(state[2], dict):
+        return None
+    kept = {name: part for name, part in state[2].items() if name != "_cache"}
+    return *reduction[:2], (*state[:2], kept) if kept else state[:2]
 
 
 def _arrays_of(values: Any) -> list[Any]:

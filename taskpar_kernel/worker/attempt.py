@@ -194,12 +194,14 @@ class Attempts:
         assert instruction.replica is not None
         names = {name: reads[name] for name, _ in instruction.made}
         known = {i: ref for live in inputs.values() for i, ref in live.known.items()}
-        content = pickle_value((names, [], ()))
+        states: list[Any] = []
+        content = pickle_value((names, states, ()))
         structure, held = content, frozenset[Key]()
         if content.numbered.index_of.keys() & known.keys():
-            structure, held = pickle_value((names, [], ()), known), frozenset(inputs)
+            structure, held = pickle_value((names, states, ()), known), frozenset(inputs)
         if overlaps(structure, _spans(inputs)):
             raise NotPortable("a statement before it made a view into the memory of an array")
+        structure.numbered.forget(names, states)
         mine = references(instruction.replica, structure.numbered)
         keep = {id(obj): obj for obj in structure.numbered.objects.values()}
         for key in held:
