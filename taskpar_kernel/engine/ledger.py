@@ -24,6 +24,7 @@ from taskpar_kernel.model.messages import Packed, Replica
 from taskpar_kernel.transport.arrays import Span, memory_of
 from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value
 from taskpar_kernel.transport.segments import Segments
+from taskpar_kernel.transport.states import frame_arrays
 
 if TYPE_CHECKING:
     from taskpar_kernel.commit.apply import Opened
@@ -247,11 +248,13 @@ class Ledger:
         Both ends pickle the same names in the same order; equal bytes mean equal states, and the
         same numbers for the same objects.
         """
+        here = [b for b in inputs if b.at_home]
+        parts = frame_arrays(obj for b in here for obj in b.numbered.objects.values())
         known = {
             id(obj): (b.key, index)
-            for b in inputs
+            for b in here
             for index, obj in b.numbered.objects.items()
-            if b.at_home
+            if id(obj) not in parts
         }
         try:
             content = self._pickle(values)

@@ -193,7 +193,7 @@ class Attempts:
         """Keep what the prelude made as a bundle of its own, and return its fingerprints."""
         assert instruction.replica is not None
         names = {name: reads[name] for name, _ in instruction.made}
-        known = {i: ref for live in inputs.values() for i, ref in live.known.items()}
+        known = _nameable(inputs)
         states: list[Any] = []
         content = pickle_value((names, states, ()))
         structure, held = content, frozenset[Key]()
@@ -306,7 +306,7 @@ class Attempts:
         }
         try:
             states = self._states(changed, known) if changed else []
-            parcel, held = _pickle_outcome(written, states, deleted, known, involved)
+            parcel, held = _pickle_outcome(written, states, deleted, _nameable(involved), involved)
             parcel.numbered.forget(written, states)
         except NotPortable:
             for key, live in changed.items():
@@ -400,6 +400,19 @@ def _pickle_outcome(
     if parcel.spans and overlaps(parcel, _spans(involved)):
         raise NotPortable("its result is a view into the memory of an array it read")
     return parcel, True
+
+
+def _nameable(bundles: dict[Key, Live]) -> dict[int, Reference]:
+    """Return the references by which home finds the objects of `bundles`.
+
+    The arrays inside frames have none: home's frames replace them when they change, and share them
+    with other frames in ways that only pandas keeps track of.
+    """
+    known = {i: ref for live in bundles.values() for i, ref in live.known.items()}
+    for live in bundles.values():
+        for part in frame_arrays(live.keep):
+            known.pop(part, None)
+    return known
 
 
 _counted: list[int] = []
