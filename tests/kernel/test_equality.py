@@ -36,8 +36,8 @@ def test_parallel_is_serial(
     notebook: Notebook, mode: str, serially: Run, in_parallel: Run, tally: dict[str, Tally]
 ) -> None:
     serial = serially(notebook)
-    parallel = in_parallel(notebook)
     tally[mode].notebooks += 1
+    parallel = in_parallel(notebook)
     tally[mode].statements += parallel.statements
     tally[mode].ahead += parallel.ahead
     found = differences(serial, parallel)
