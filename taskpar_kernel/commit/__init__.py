@@ -1,1 +1,1 @@
-"""Pure: an outcome that was judged good comes in, the namespace is what running it would have made."""
+"""Pure: an outcome that was judged good comes in, and is written into the namespace."""

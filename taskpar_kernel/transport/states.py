@@ -11,7 +11,7 @@ import random
 import sys
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from taskpar_kernel.errors import NotPortable
@@ -48,7 +48,8 @@ def shallow_state(value: Any) -> State | None:  # noqa: PLR0911
     if module == "pandas":
         return _pandas_state(value)
     if is_ordinary(kind):
-        return "attributes", (kind, *map(tuple, attributes_of(value)))
+        own, slots = attributes_of(value)
+        return "attributes", (kind, tuple(own), tuple(slots))
     return None
 
 
@@ -89,7 +90,7 @@ def frame_arrays(values: Iterable[Any]) -> set[int]:
         id(part)
         for value in values
         if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "_mgr")
-        for block in value._mgr.blocks  # noqa: SLF001
+        for block in value._mgr.blocks
         for part in frame_parts(block)
     }
 
@@ -279,7 +280,7 @@ def _write_bit_generator(target: Any, content: Any) -> None:
     target.state = content
 
 
-_WRITERS = {
+_WRITERS: dict[str, Callable[[Any, Any], object]] = {
     "sequence": _write_sequence,
     "mapping": _write_mapping,
     "set": _write_set,

@@ -13,7 +13,7 @@ from typing import Any
 MISSING = object()
 
 
-def same_value(now: Any, then: Any) -> bool:
+def same_value(now: Any, then: Any) -> bool:  # noqa: PLR0911 - one kind after the other
     """Whether a program that read `then` would have done the same with `now`.
 
     Objects with an identity must be the same object; for the few immutable types whose copies no
@@ -31,7 +31,7 @@ def same_value(now: Any, then: Any) -> bool:
     if kind is tuple:
         return len(now) == len(then) and all(map(same_value, now, then))
     if kind.__module__ == "numpy" and hasattr(kind, "dtype") and kind.__name__ != "ndarray":
-        return now.dtype == then.dtype and now.tobytes() == then.tobytes()
+        return bool(now.dtype == then.dtype) and bool(now.tobytes() == then.tobytes())
     return False
 
 

@@ -1,5 +1,7 @@
 """Little programs for the rewriting, and hooks that stand for an engine."""
 
+# ruff: noqa: E501, ISC004 - one program, one entry
+
 from __future__ import annotations
 
 import ast
@@ -103,13 +105,13 @@ def taken_apart(source: str, namespace: dict[str, Any]) -> tuple[TopLevel, ...]:
 
 
 def outcome(statements: Iterable[Callable[[], None]], namespace: dict[str, Any]) -> Outcome:
-    """Run; return the namespace, the text, and the exception with the cell's lines of its traceback."""
+    """Run; return the namespace, the text, and the exception with its lines in the cell."""
     text, error = io.StringIO(), ""
     try:
         with contextlib.redirect_stdout(text):
             for run in statements:
                 run()
-    except Exception as raised:
+    except Exception as raised:  # noqa: BLE001 - it is compared
         frames = traceback.extract_tb(raised.__traceback__)
         lines = [(f.name, f.lineno) for f in frames if f.filename == "<cell>"]
         error = f"{type(raised).__name__}: {raised} {lines}"
@@ -211,7 +213,7 @@ class Always(Never):
                 return False  # it might change something and raise then
             else:
                 exec(compile(ast.Module([node], []), "<worker>", "exec"), self._namespace)
-        except Exception:
+        except Exception:  # noqa: BLE001 - home will meet it
             return False
         self.taken += 1
         return True

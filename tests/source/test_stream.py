@@ -127,7 +127,7 @@ def test_a_loop_inside_a_loop_is_walked_anew_each_time() -> None:
 def test_walking_consumes_nothing_of_homes() -> None:
     walker = Walker("for x in zip(xs, ys):\n    rows.append(f(x))")
     walker.pull()
-    assert list(zip(walker.namespace["xs"], walker.namespace["ys"], strict=False))[0] == (3, 4)
+    assert next(zip(walker.namespace["xs"], walker.namespace["ys"], strict=False)) == (3, 4)
 
 
 def test_endless_iterables_are_walked_only_as_far_as_asked() -> None:

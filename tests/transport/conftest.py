@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def notebook() -> Iterator[Callable[[str], dict[str, Any]]]:
-    """Run source as a notebook's cell, in a module that stands for `__main__`; its names come out."""
+    """Run source as a notebook's cell, in a module that stands for `__main__`; return its names."""
     module, before = types.ModuleType("__main__"), sys.modules["__main__"]
     sys.modules["__main__"] = module
 

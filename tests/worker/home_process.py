@@ -163,7 +163,7 @@ class Home:
         env: dict[str, Any],
         request: Any,
     ) -> dict[str, Any]:
-        """Find where each name `one` reads comes from; raise NotPortable where that is not known."""
+        """Find where each name `one` reads comes from; NotPortable: that is not known."""
         names = one.effects.reads | one.effects.changes | one.effects.deletes
         names -= set(request.get("hide", []))
         values: dict[str, Any] = {}
@@ -202,7 +202,7 @@ class Home:
             for other in before:
                 needs = self._gather(other, ledger, namespace, env, request)
                 if set(needs.values()) - {other}:
-                    raise NotPortable("this harness has preludes of one level only")
+                    raise NotPortable("preludes of one level only")  # noqa: TRY301
                 codes.append(Code(_marshalled(other.node), _keys(other.reads), other.modules, ()))
             everything = {b.key: b for s in (*before, one) for b in s.reads.values()}
             if ambient is not None:
@@ -263,13 +263,15 @@ class Home:
             ledger.before_home(one.effects)
             try:
                 exec(_compiled(one.node), namespace)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - it is compared
                 return _last_line(error)
             finally:
                 ledger.after_home(one.effects, namespace)
         return ""
 
-    def _take(self, one: Sent, ledger: Ledger, namespace: dict[str, Any]) -> str:
+    def _take(  # noqa: C901 - one reason after the other
+        self, one: Sent, ledger: Ledger, namespace: dict[str, Any]
+    ) -> str:
         finished = one.finished
         if finished is None:
             return "stays home"
@@ -351,7 +353,7 @@ def _serially(request: dict[str, Any], namespace: dict[str, Any]) -> Any:
         try:
             for node in ast.parse(request["code"]).body:
                 exec(_compiled(node), namespace)
-        except BaseException as raised:
+        except BaseException as raised:  # noqa: BLE001 - it is compared
             error = _last_line(raised)
         shown = _probe(request["probe"], namespace)
     return [shown, text.getvalue(), error]
@@ -360,14 +362,14 @@ def _serially(request: dict[str, Any], namespace: dict[str, Any]) -> Any:
 def _probe(source: str, namespace: dict[str, Any]) -> str:
     try:
         return repr(eval(source, namespace))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - it is compared
         return _last_line(error)
 
 
 def _last_line(error: BaseException) -> str:
     try:
         return traceback.format_exception_only(error)[-1].strip()
-    except Exception:
+    except Exception:  # noqa: BLE001 - a strange __str__
         return type(error).__name__
 
 
@@ -408,7 +410,7 @@ def main() -> None:
     for line in source:
         try:
             answer: Any = home.run(json.loads(line))
-        except Exception:
+        except Exception:  # noqa: BLE001 - told to the test
             answer = {"broken": traceback.format_exc()}
         sink.write(json.dumps(answer) + "\n")
         sink.flush()

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from attempt_cases import Case, cases
-from conftest import Laboratory
+from laboratory import Laboratory
 
 TAKEN = cases(r"""
 xs = [3, 1, 2]; ys = xs
