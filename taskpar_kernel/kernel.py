@@ -65,10 +65,12 @@ class TaskParKernel(IPythonKernel):  # type: ignore[misc]
 
 
 class TaskParApp(IPKernelApp):  # type: ignore[misc]
-    """`python -m taskpar_kernel`: the kernel application."""
+    """`python -m taskpar_kernel`: the kernel application. Its log lines read like ipykernel's."""
 
-    name = "taskpar-kernel"
     kernel_class = Type(TaskParKernel, klass=IPythonKernel)
+
+
+TaskParApp.__name__ = IPKernelApp.__name__  # clients know some log lines by this name
 
 
 def launch(argv: list[str] | None = None) -> None:

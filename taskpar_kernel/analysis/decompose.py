@@ -63,7 +63,7 @@ class _Decomposer:
             loop = self.loop(node, effects, scope)
             if loop is not None:
                 return [loop]
-        whole = effects.travels and not shown
+        whole = effects.travels and not shown and not _has_handlers(node)
         if whole and not _keeps_home(node):
             return [self.unit(node, effects)]
         units = [self.unit(call, e) for call, e in self.dear(_arguments(node), scope)]
@@ -187,6 +187,16 @@ def _free_units(body: Sequence[Step], targets: frozenset[str]) -> Iterator[Unit]
 
 
 # Shapes of statements ------------------------------------------------------------------------
+
+
+def _has_handlers(node: ast.stmt) -> bool:
+    """Whether the statement's own text may catch an interrupt, or clean up after one.
+
+    Such code runs where the interrupt arrives, which is at home.
+    """
+    kinds = (ast.Try, ast.TryStar, ast.With)
+    compound = isinstance(node, (ast.For, ast.While, ast.If, ast.Match, *kinds))
+    return compound and any(isinstance(n, kinds) for n in ast.walk(node))
 
 
 def _keeps_home(node: ast.stmt) -> bool:
