@@ -1,9 +1,9 @@
 """One run of one cell: home walks its statements in order and takes what workers have finished.
 
-Theory of operation. Home executes the cell's own (rewritten) code natively, in the user's namespace.
-At each unit that code calls `has`: if the unit was run ahead, from the input that home has now, its
-outcome is committed there and then; otherwise home's code goes on and computes it. Every decision
-is thus made at the statement's own place in program order:
+Theory of operation. Home executes the cell's own (rewritten) code natively, in the user's
+namespace. At each unit that code calls `has`: if the unit was run ahead, from the input that home
+has now, its outcome is committed there and then; otherwise home's code goes on and computes it.
+Every decision is thus made at the statement's own place in program order:
 
     has(unit)   no attempt                     → False, home computes
                 inputs differ, failed, lost …  → squash, False, home computes
@@ -167,7 +167,7 @@ class CellRun:
         self.since_s = time.monotonic()
 
     def _leave(self, effects: Effects) -> None:
-        """Home goes on with the user's code, which may do what `effects` say until the next hook."""
+        """Home goes on with the user's code, which may do what `effects` say up to the next hook."""
         with self._session.lock:
             self._left = effects
             self._ledger.before_home(effects)
@@ -253,7 +253,7 @@ class CellRun:
                 self._leave(self._rest_of_statement)
                 return True
             state = "squashed"
-            self._squash(attempt, reason)
+            self._squash(attempt)
         elif instance is not None:
             reason = instance.refused
         self._run_here(unit, reason, state)
@@ -431,7 +431,7 @@ class CellRun:
             seconds = attempt.finished.end_s - attempt.finished.start_s
             self._session.costs.observe(step, seconds)
 
-    def _squash(self, attempt: AttemptRecord, why: str) -> None:
+    def _squash(self, attempt: AttemptRecord) -> None:
         with self._session.lock:
             self.history.squashed += 1
             self.look.drop(attempt)
@@ -450,7 +450,7 @@ class CellRun:
 
 
 class _Stepped:
-    """An iterator that tells the cell which iteration begins, and hands over when steps are cheap."""
+    """An iterator: it tells the cell which iteration begins, and hands over when steps are cheap."""
 
     def __init__(self, cell: CellRun, loop: UnitId, inner: Iterator[Any]):
         self._cell = cell
