@@ -1,4 +1,4 @@
-"""What home sent out or took in: which objects each bundle stands for, and whether they are unchanged.
+"""What home sent out or took in: which objects each bundle stands for, and if they are unchanged.
 
 Objects of the namespace come in, bundles go out. The rule: a bundle is trusted only as long as
 nothing that home ran since could have changed it; after that it is compared, bit by bit, with
@@ -10,6 +10,7 @@ bundle is *verified* at an epoch; it is compared again if the epoch has moved on
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ _UNVERIFIED = -1
 
 @dataclass(slots=True, eq=False)
 class Bundle:
-    """Values that travel together. `objects` is empty until home has them (an attempt's outcome)."""
+    """Values that travel together. `objects` is empty until home has them (an attempt's result)."""
 
     key: Key
     objects: dict[str, Any] = field(default_factory=dict)
@@ -147,7 +148,7 @@ class Ledger:
         return bundle
 
     def ambient_key(self) -> tuple[Key, dict[str, object], Bundle | None]:
-        """Return the key and mark of home's ambient state, and a bundle if it must be sent first."""
+        """Return key and mark of home's ambient state, and a bundle if it must be sent first."""
         mark = self.ambient_mark()
         if self._ambient_key is not None and mark == self._ambient_sent:
             return self._ambient_key, mark, self.bundles[self._ambient_key]
@@ -243,7 +244,7 @@ class Ledger:
     def accept_replica(
         self, bundle: Bundle, values: dict[str, Any], inputs: Iterable[Bundle], replica: Replica
     ) -> bool:
-        """Whether `values` at home are what an attempt's prelude made; then `bundle` stands for them.
+        """Whether home's `values` are what an attempt's prelude made; then `bundle` stands for them.
 
         Both ends pickle the same names in the same order; equal bytes mean equal states, and the
         same numbers for the same objects.
@@ -349,8 +350,6 @@ def _refuse_split_memory(bundles: Iterable[Bundle]) -> None:
 
 def _copies_on_write(bundle: Bundle) -> bool:
     """Whether the bundle holds only pandas objects that never show their sharing (pandas 3)."""
-    import sys  # noqa: PLC0415 - rare
-
     pandas = sys.modules.get("pandas")
     if pandas is None or int(pandas.__version__.split(".", 1)[0]) < 3:
         return False
