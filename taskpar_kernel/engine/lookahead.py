@@ -1,7 +1,7 @@
 """Which statements run ahead, where, and from what: instances come in, scripts for workers go out.
 
-Theory of operation. `scan` walks the window of instances from home's position on, and keeps for each
-name where its value will come from at that point of the program:
+Theory of operation. `scan` walks the window of instances from home's position on, and keeps for
+each name where its value will come from at that point of the program:
 
     known     home has it now (or the loop will bind it): it can be sent
     outcome   an attempt that is out makes it: its worker sends it on
@@ -88,17 +88,17 @@ class _Deferred:
 _PENDING = object()
 
 
-class Blocked(Exception):  # noqa: N818 - it is an answer, not an error
+class Blocked(Exception):  # it is an answer, not an error
     """A unit cannot go out now; the text says why."""
 
 
-class Full(Exception):  # noqa: N818
+class Full(Exception):
     """No worker has room."""
 
 
 @dataclass(slots=True)
 class Lookahead:
-    """Sends out what can run ahead of home. The engine's lock guards it; it never touches the namespace.
+    """Sends out what can run ahead. The engine's lock guards it; it never touches the namespace.
 
     It decides neither what is committed nor what home runs.
     """
@@ -501,7 +501,8 @@ class Lookahead:
         expression = ast.Expression(node)
         try:
             code = self.compile_unit(expression)  # type: ignore[arg-type]
-            return iter(eval(code, self.namespace, known))  # noqa: S307 - harmless by analysis
+            iterable: Iterable[Any] = eval(code, self.namespace, known)  # noqa: S307 - harmless by analysis
+            return iter(iterable)
         except Exception:  # noqa: BLE001 - home will raise it at its turn
             return iter(())
 
