@@ -1,7 +1,7 @@
 """One notebook session: the pool, what was learned, and the cell that is running.
 
-Cells come in as lists of statements, `RunRecord`s go out. The rule: whatever goes wrong with the pool,
-the cell runs serially at home, and one line says so.
+Cells come in as lists of statements, `RunRecord`s go out. The rule: whatever goes wrong with the
+pool, the cell runs serially at home, and one line says so.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from taskpar_kernel.model.messages import (
     Script,
     Started,
 )
-from taskpar_kernel.model.run import RunRecord
+from taskpar_kernel.model.run import RunRecord, StatementRecord
 from taskpar_kernel.model.steps import LoopStep, TopLevel, Unit
 from taskpar_kernel.pool.link import WorkerPool
 from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
@@ -330,8 +330,6 @@ class Session:
 
 def serial_record(nodes: Sequence[ast.stmt], wall_s: float, workers: int) -> RunRecord:
     """Return the record of a cell that ran as it is."""
-    from taskpar_kernel.model.run import StatementRecord  # noqa: PLC0415
-
     reason = "nothing in this cell could run beside something else and gain"
     statements = tuple(
         StatementRecord(
@@ -371,7 +369,7 @@ _DRAWING = frozenset(
 
 
 def _portable(module: str) -> bool:
-    """Whether a worker may import the module early: a library that is installed, not a user's file."""
+    """Whether a worker may import the module early: an installed library, not a user's file."""
     if module.partition(".")[0] in _DRAWING:
         return False
     loaded = sys.modules.get(module)
