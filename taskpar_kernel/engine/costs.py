@@ -1,4 +1,4 @@
-"""Observed seconds and changes by statement come in, estimates for the next run go out; in memory."""
+"""Seconds and changes seen by statement come in, estimates for the next run go out; in memory."""
 
 from __future__ import annotations
 

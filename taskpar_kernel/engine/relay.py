@@ -1,8 +1,8 @@
 """Outputs of an attempt come in, and are shown as if home's own code had made them.
 
-The rules: text goes through `sys.stdout`/`sys.stderr` and displays through the display publisher, so
-that whatever the user put in their place (a redirect, `%%capture`) sees them. What was shown live
-for an attempt that failed in the end is not shown again by the statement's run at home.
+The rules: text goes through `sys.stdout`/`sys.stderr` and displays through the display publisher,
+so that whatever the user put in their place (a redirect, `%%capture`) sees them. What was shown
+live for an attempt that failed in the end is not shown again by the statement's run at home.
 """
 
 from __future__ import annotations

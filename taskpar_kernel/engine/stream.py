@@ -1,4 +1,4 @@
-"""Steps come in, statement instances in program order go out, as far ahead as control flow is known.
+"""Steps come in, statement instances in program order go out, as far as control flow is known.
 
 A loop whose iterable can be walked ahead yields, for each iteration, a `Binding` of its targets and
 the instances of its body. The rule: walking ahead consumes nothing that home will walk (it
@@ -63,8 +63,9 @@ Walk = Callable[[ast.expr], Iterator[Any] | None]
 class Stream:
     """Instances of a cell's steps in program order, made on demand.
 
-    `walk` evaluates an iterable expression ahead of home and returns an iterator over it, or None if
-    its input is not known yet; `passed` tells whether home has left a place in program order behind.
+    `walk` evaluates an iterable expression ahead of home and returns an iterator over it, or None
+    if its input is not known yet; `passed` tells whether home has left a place in program order
+    behind.
     """
 
     tops: Sequence[TopLevel]
