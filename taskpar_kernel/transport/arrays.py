@@ -178,7 +178,7 @@ def shared_roots(groups: Iterable[list[tuple[int, int, Any]]]) -> dict[int, Any]
 
 
 def _make_empty(shape: tuple[int, ...], dtype: Any, writeable: bool) -> Any:
-    import numpy as np  # noqa: PLC0415 - the receiver may not have it loaded yet
+    import numpy as np  # the receiver may not have it loaded yet
 
     array = np.empty(shape, dtype)
     array.flags.writeable = writeable
@@ -193,7 +193,7 @@ def _make_view(
     start: int,
     writeable: bool,
 ) -> Any:
-    import numpy as np  # noqa: PLC0415 - the receiver may not have it loaded yet
+    import numpy as np  # the receiver may not have it loaded yet
 
     flat = root.ravel(order="K")
     if dtype.hasobject:
@@ -213,7 +213,7 @@ def _make_array(
     dense: bool,
     writeable: bool,
 ) -> Any:
-    import numpy as np  # noqa: PLC0415 - the receiver may not have it loaded yet
+    import numpy as np  # the receiver may not have it loaded yet
 
     shape, strides, start, span = layout
     if dense:

@@ -1,8 +1,8 @@
 """Arrays of objects come in, reductions that send each distinct object once go out.
 
 A column of strings holds a few thousand objects a million times. Its pointers are factorised, so
-that the pickle holds each object once and the positions go out of band: identity inside the array is
-kept exactly, at a tenth of the time.
+that the pickle holds each object once and the positions go out of band: identity inside the array
+is kept exactly, at a tenth of the time.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _factorised(pointers: Any) -> tuple[Any, int]:
 def _make_objects(
     buffer: Any, kind: Any, parts: list[Any], shape: tuple[int, ...], c_order: bool
 ) -> Any:
-    import numpy as np  # noqa: PLC0415 - the receiver may not have it loaded yet
+    import numpy as np  # the receiver may not have it loaded yet
 
     table = np.empty(len(parts), object)
     for index, part in enumerate(parts):

@@ -122,7 +122,7 @@ def write_mark(private: mmap.mmap) -> object:
 
 
 def _copied_pages(private: mmap.mmap) -> tuple[int, ...]:
-    import ctypes  # noqa: PLC0415 - only consumers of segments need it
+    import ctypes  # only consumers of segments need it
 
     address = ctypes.addressof(ctypes.c_char.from_buffer(private))
     pages = -(-len(private) // _PAGE)
