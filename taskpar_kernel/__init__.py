@@ -37,13 +37,13 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add `%taskpar`, `%%taskpar` and the parallel engine to a running IPython kernel."""
-    from taskpar_kernel.magics import load
+    from taskpar_kernel.magics import load  # IPython and the engine behind it are not light
 
     load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take everything away again; the pool is closed."""
-    from taskpar_kernel.magics import unload
+    from taskpar_kernel.magics import unload  # as above
 
     unload(shell)

@@ -20,6 +20,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("command", choices=["install"], help="make the kernel known to Jupyter")
     parser.add_argument("options", nargs=argparse.REMAINDER, help="see `taskpar install --help`")
     arguments = parser.parse_args(words)
-    from taskpar_kernel.install import main as install  # noqa: PLC0415 - jupyter_client is not light
+    from taskpar_kernel.install import main as install  # jupyter_client is not light
 
     return install(arguments.options)

@@ -1,7 +1,7 @@
 """The errors this package raises; each class says whose fault it is.
 
-Nothing comes in, only exception types go out. The rule: a message names what failed, which statement
-or worker, what happened to the data, and what to do.
+Nothing comes in, only exception types go out. The rule: a message names what failed, which
+statement or worker, what happened to the data, and what to do.
 """
 
 from __future__ import annotations

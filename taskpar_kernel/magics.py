@@ -1,7 +1,8 @@
 """IPython's door: `%load_ext taskpar_kernel`, `%%taskpar` cells and the `%taskpar` commands.
 
-The shell's calls come in, the engine runs. The rule: in any kernel the same code path is used, which
-is an override of `run_ast_nodes`; so line numbers, await, magics, `Out` and error status stay stock.
+The shell's calls come in, the engine runs. The rule: in any kernel the same code path is used,
+which is an override of `run_ast_nodes`; so line numbers, await, magics, `Out` and error status
+stay stock.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def _workers(text: str) -> int:
         return check_workers(text)
     except UsageError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a number of workers; allowed are whole numbers from 1 to {MAX_WORKERS}"
+            f"{text!r} is not a number of workers; "
+            f"allowed are whole numbers from 1 to {MAX_WORKERS}"
         ) from None
 
 
@@ -111,7 +113,7 @@ class Door:
     def session(self) -> Session:
         """The session, made on first use."""
         if self._session is None:
-            from taskpar_kernel.engine.session import Session  # noqa: PLC0415 - see the class
+            from taskpar_kernel.engine.session import Session  # see the class
 
             self._session = Session(self._shell, self._settings)
         return self._session
@@ -190,7 +192,7 @@ class Door:
 def _normalised(
     nodelist: Sequence[ast.stmt], interactivity: str
 ) -> tuple[list[ast.stmt], frozenset[int]]:
-    """Return the statements, and the indexes of those whose value is displayed, as IPython has it."""
+    """Return the statements, and the indexes of those whose value IPython would display."""
     nodes = list(nodelist)
     last = nodes[-1]
     if interactivity == "last_expr_or_assign":
@@ -274,7 +276,7 @@ class TaskParMagics(Magics):  # type: ignore[misc]
 
     def _show_workers(self, words: list[str]) -> None:
         _no_options("workers", words)
-        from taskpar_kernel.report.workers import workers_text  # noqa: PLC0415 - with the engine
+        from taskpar_kernel.report.workers import workers_text  # with the engine
 
         pool = self._door.session.pool
         sys.stdout.write(workers_text(() if pool is None else pool.describe()) + "\n")
@@ -285,8 +287,8 @@ class TaskParMagics(Magics):  # type: ignore[misc]
         form.add_argument("--json", action="store_true")
         form.add_argument("--text", action="store_true")
         options = parser.parse_args(words)
-        from taskpar_kernel.engine.session import last_run  # noqa: PLC0415 - with the engine
-        from taskpar_kernel.report.last import last_html, last_text  # noqa: PLC0415
+        from taskpar_kernel.engine.session import last_run  # with the engine
+        from taskpar_kernel.report.last import last_html, last_text  # with the engine
 
         try:
             record = last_run()
@@ -312,7 +314,7 @@ _DOOR = "_taskpar_door"
 
 
 def load(shell: Any) -> None:
-    """Give a shell the magics and, for `%%taskpar` cells, the engine. Loading twice changes nothing."""
+    """Give a shell the magics and, for `%%taskpar` cells, the engine; twice is the same as once."""
     if getattr(shell, "door", None) is not None or hasattr(shell, _DOOR):
         return
     door = Door(shell, parent=shell, always=False)

@@ -1,7 +1,7 @@
 """One hash seed for home and workers, so that sets of strings iterate alike in all of them.
 
-The rule: the seed is fixed before the interpreter starts, drawn anew for each kernel as Python would,
-and the user's `os.environ` never shows it. A seed that the user chose stays visible.
+The rule: the seed is fixed before the interpreter starts, drawn anew for each kernel as Python
+would, and the user's `os.environ` never shows it. A seed that the user chose stays visible.
 """
 
 from __future__ import annotations

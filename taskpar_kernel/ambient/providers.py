@@ -130,7 +130,7 @@ def _numpy_state() -> Any:
 
 
 def _restore_numpy(state: Any) -> None:
-    import numpy  # noqa: ICN001, PLC0415 - home has it loaded, so the worker may load it
+    import numpy  # noqa: ICN001 - home has it loaded, so the worker may load it
 
     options, errors = state
     options = {k: v for k, v in options.items() if k != "override_repr" or v is not None}
@@ -144,7 +144,7 @@ def _pandas_options() -> Any:
 
 
 def _restore_pandas(state: Any) -> None:
-    import pandas  # noqa: F401, ICN001, PLC0415 - home has it loaded
+    import pandas  # noqa: F401, ICN001 - home has it loaded
 
     config = sys.modules["pandas._config.config"]
     config._global_config.clear()
@@ -171,7 +171,7 @@ def _rc_mark() -> object:
 
 
 def _restore_rc(state: dict[str, Any]) -> None:
-    import matplotlib  # noqa: ICN001, PLC0415 - home has it loaded
+    import matplotlib  # noqa: ICN001 - home has it loaded
 
     for name, value in state.items():
         dict.__setitem__(matplotlib.rcParams, name, value)
@@ -209,7 +209,7 @@ def _levels() -> Any:
 
 
 def _restore_levels(state: Any) -> None:
-    import logging  # noqa: PLC0415 - home has it loaded
+    import logging  # home has it loaded
 
     level, logging.root.manager.disable, named = state
     logging.root.setLevel(level)
@@ -236,7 +236,7 @@ def _sklearn() -> Any:
 
 
 def _restore_sklearn(state: dict[str, Any]) -> None:
-    import sklearn  # noqa: PLC0415 - home has it loaded
+    import sklearn  # home has it loaded
 
     sklearn.set_config(**state)
 

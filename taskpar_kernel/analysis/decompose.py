@@ -47,7 +47,7 @@ def decompose(
 
 
 class _Decomposer:
-    def __init__(self, eager: bool, lines: Sequence[bytes]):  # noqa: FBT001 - the only setting
+    def __init__(self, eager: bool, lines: Sequence[bytes]):
         self.eager = eager
         self.lines = lines
         self.next_id = 0
@@ -159,7 +159,7 @@ def _inside(scope: Scope, written: frozenset[str]) -> Scope:
     return Scope(objects, definitions, scope.opaque | written)
 
 
-def _worth(unit: Unit, eager: bool) -> bool:  # noqa: FBT001
+def _worth(unit: Unit, eager: bool) -> bool:
     return eager or not unit.trivial
 
 
@@ -216,7 +216,7 @@ def _keeps_home(node: ast.stmt) -> bool:
 
 
 _ACCUMULATE = frozenset(
-    "append extend insert add update setdefault appendleft extendleft push put write "
+    "append extend insert add update setdefault appendleft extendleft push put write "  # noqa: SIM905
     "discard remove pop popitem clear reverse".split()
 )
 

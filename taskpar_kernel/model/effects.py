@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 class Touch(enum.Enum):
-    """What may have changed at home after home itself ran a statement, seen from what was sent out."""
+    """What of that which was sent out may have changed, once home itself ran a statement."""
 
     NOTHING = "nothing"
     """No object that existed before is changed: names are bound, text is printed."""
@@ -65,7 +65,7 @@ class Effects:
     """
 
     reads: frozenset[str] = frozenset()
-    """Names whose value at entry is used, called functions and classes and their globals included."""
+    """Names whose value at entry is used; called functions, classes and their globals included."""
     writes: frozenset[str] = frozenset()
     """Names bound (or possibly bound)."""
     deletes: frozenset[str] = frozenset()
@@ -73,7 +73,7 @@ class Effects:
     changes: frozenset[str] = frozenset()
     """Names whose object may be changed in place; a subset of `reads` or of names written first."""
     aliases: frozenset[tuple[str, str]] = frozenset()
-    """Pairs (new, old): the value bound to `new` may be, hold or view the object `old` is bound to."""
+    """Pairs (new, old): the value of `new` may be, hold or view the object `old` is bound to."""
     files_read: bool = False
     files_written: bool = False
     draws: frozenset[str] = frozenset()

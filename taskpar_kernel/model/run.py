@@ -16,7 +16,7 @@ class StatementRecord:
     place: str
     """"home" or the worker's number."""
     state: str
-    """"home" (ran at home), "committed" (ran ahead), "squashed" (ran ahead in vain, then at home)."""
+    """"home" (ran at home), "committed" (ran ahead), "squashed" (ahead in vain, then at home)."""
     start_s: float
     end_s: float
     reason: str

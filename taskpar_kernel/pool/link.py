@@ -70,7 +70,7 @@ class WorkerPool:
 
     def _serve(self) -> None:
         # late on purpose: jupyter_client takes 0.1 s to import, and this thread has the time
-        from taskpar_kernel.pool.io_loop import IoLoop  # noqa: PLC0415
+        from taskpar_kernel.pool.io_loop import IoLoop
 
         try:
             self._loop = IoLoop(self._plan, self._shared, self._folder, self._listener)
@@ -152,7 +152,7 @@ class WorkerPool:
 
     def post(self, worker: Place, script: Script) -> int:
         """Give `script` to `worker`; return to which incarnation of it."""
-        from taskpar_kernel.transport.sockets import encode  # noqa: PLC0415
+        from taskpar_kernel.transport.sockets import encode  # with the I/O thread's modules
 
         incarnation = self._check(worker)
         frames = encode(HOME, 0, script)
@@ -181,7 +181,7 @@ class WorkerPool:
         self._submit(lambda loop: loop.restart(worker))
 
     def _send(self, worker: Place, message: Value | Abandon) -> int:
-        from taskpar_kernel.transport.sockets import encode  # noqa: PLC0415
+        from taskpar_kernel.transport.sockets import encode  # with the I/O thread's modules
 
         incarnation = self._check(worker)
         frames = encode(HOME, 0, message)

@@ -8,7 +8,7 @@ from typing import Any
 
 def workers_text(conditions: Iterable[Any]) -> str:
     """Return one line for each worker: number, process id, state, memory, time up."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             str(c.number),
             str(c.pid or ""),

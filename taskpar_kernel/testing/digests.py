@@ -32,7 +32,7 @@ _MOST_LINES = 20_000
 
 def of_shell(detail: Iterable[str] = ()) -> str:
     """Return the report on the namespace of the IPython shell of this process."""
-    from IPython.core.getipython import get_ipython  # noqa: PLC0415 - the rest is usable without a shell
+    from IPython.core.getipython import get_ipython  # the rest is usable without a shell
 
     shell = get_ipython()
     return report(shell.user_ns, shell.user_ns_hidden, detail)

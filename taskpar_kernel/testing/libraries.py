@@ -185,7 +185,7 @@ def _of_matplotlib(_path: str, value: Any, _memory: Memory) -> Description | Non
 
 def _picture(figure: Any) -> str:
     """Return the hash of a figure's picture: its inner state holds caches and chance."""
-    from matplotlib.backends.backend_agg import (  # noqa: PLC0415 - only where there are figures
+    from matplotlib.backends.backend_agg import (  # only where there are figures
         FigureCanvasAgg,
     )
 

@@ -1,1 +1,1 @@
-"""What runs inside a subkernel; it imports `model`, `transport`, `errors`, `settings` and nothing else."""
+"""What runs inside a subkernel; it imports `model`, `transport`, `ambient`, `errors`, `seed`, no more."""

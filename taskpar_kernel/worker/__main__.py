@@ -41,7 +41,7 @@ def _import_own_package() -> None:
     if sys.path and sys.path[0] in {here, "", os.getcwd()}:  # noqa: PTH109
         del sys.path[0]
     sys.path.insert(0, root)
-    import taskpar_kernel  # noqa: F401, PLC0415 - only now is it the right one
+    import taskpar_kernel  # noqa: F401 - only now is it the right one
 
     del sys.path[0]
 
@@ -49,7 +49,7 @@ def _import_own_package() -> None:
 def _without_debugger() -> None:
     """Import ipykernel without its debugger: 0.05 s and 9 MB less; user code may have it."""
     sys.modules["debugpy"] = None  # type: ignore[assignment]
-    import ipykernel.debugger  # noqa: F401, PLC0415 - decides here
+    import ipykernel.debugger  # noqa: F401 - decides here
 
     del sys.modules["debugpy"]
 

@@ -77,7 +77,7 @@ class Live:
 
 def address_range(private: mmap.mmap) -> tuple[int, int]:
     """Return the addresses [start, end) at which a map lies."""
-    import ctypes  # noqa: PLC0415 - only consumers of segments need it
+    import ctypes  # only consumers of segments need it
 
     start = ctypes.addressof(ctypes.c_char.from_buffer(private))
     return start, start + len(private)
