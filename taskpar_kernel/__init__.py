@@ -37,7 +37,7 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Add `%taskpar`, `%%taskpar` and the parallel engine to a running IPython kernel."""
-    from taskpar_kernel.magics import load  # IPython and the engine behind it are not light
+    from taskpar_kernel.magics import load  # workers import this package without it
 
     load(shell)
 

@@ -167,7 +167,7 @@ class CellRun:
         self.since_s = time.monotonic()
 
     def _leave(self, effects: Effects) -> None:
-        """Home goes on with the user's code, which may do what `effects` say up to the next hook."""
+        """Home goes on with user code, which may do what `effects` say until the next hook."""
         with self._session.lock:
             self._left = effects
             self._ledger.before_home(effects)
@@ -450,7 +450,7 @@ class CellRun:
 
 
 class _Stepped:
-    """An iterator: it tells the cell which iteration begins, and hands over when steps are cheap."""
+    """Iterator that tells the cell which iteration begins; it hands over when steps are cheap."""
 
     def __init__(self, cell: CellRun, loop: UnitId, inner: Iterator[Any]):
         self._cell = cell

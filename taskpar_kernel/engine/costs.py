@@ -40,4 +40,3 @@ class Costs:
     def changes(self, step: Unit | HomeStep) -> frozenset[str]:
         """Return the names whose objects `step` changes: predicted, or seen before."""
         return step.effects.changes | self._changes.get(step.text, frozenset())
-

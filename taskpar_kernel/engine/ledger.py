@@ -36,7 +36,7 @@ _UNVERIFIED = -1
 
 @dataclass(slots=True, eq=False)
 class Bundle:
-    """Values that travel together. `objects` is empty until home has them (an attempt's result)."""
+    """Values that travel together. `objects` is empty until home has them (attempts' outcomes)."""
 
     key: Key
     objects: dict[str, Any] = field(default_factory=dict)
@@ -244,7 +244,7 @@ class Ledger:
     def accept_replica(
         self, bundle: Bundle, values: dict[str, Any], inputs: Iterable[Bundle], replica: Replica
     ) -> bool:
-        """Whether home's `values` are what an attempt's prelude made; then `bundle` stands for them.
+        """Whether home's `values` are what a prelude made; then `bundle` stands for them.
 
         Both ends pickle the same names in the same order; equal bytes mean equal states, and the
         same numbers for the same objects.

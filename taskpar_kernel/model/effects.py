@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 class Touch(enum.Enum):
-    """What of that which was sent out may have changed, once home itself ran a statement."""
+    """What may have changed after home itself ran a statement, seen from what was sent out."""
 
     NOTHING = "nothing"
     """No object that existed before is changed: names are bound, text is printed."""

@@ -8,7 +8,7 @@ StatementId = NewType("StatementId", int)
 """Program-order number of a statement (or a part of one) within one cell run, from 0."""
 
 UnitId = NewType("UnitId", int)
-"""Number of a place in the cell's text that can run ahead; it has an instance an iteration."""
+"""Number of a place in the cell's text that can run ahead; a unit has an instance an iteration."""
 
 Place = NewType("Place", int)
 """Where something runs: 0 is home, workers are numbered from 1."""

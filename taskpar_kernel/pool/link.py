@@ -152,7 +152,7 @@ class WorkerPool:
 
     def post(self, worker: Place, script: Script) -> int:
         """Give `script` to `worker`; return to which incarnation of it."""
-        from taskpar_kernel.transport.sockets import encode  # with the I/O thread's modules
+        from taskpar_kernel.transport.sockets import encode  # zmq is not light
 
         incarnation = self._check(worker)
         frames = encode(HOME, 0, script)
@@ -181,7 +181,7 @@ class WorkerPool:
         self._submit(lambda loop: loop.restart(worker))
 
     def _send(self, worker: Place, message: Value | Abandon) -> int:
-        from taskpar_kernel.transport.sockets import encode  # with the I/O thread's modules
+        from taskpar_kernel.transport.sockets import encode  # zmq is not light
 
         incarnation = self._check(worker)
         frames = encode(HOME, 0, message)

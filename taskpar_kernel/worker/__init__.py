@@ -1,1 +1,1 @@
-"""What runs inside a subkernel; it imports `model`, `transport`, `ambient`, `errors`, `seed`, no more."""
+"""What runs inside a subkernel; imports `model`, `transport`, `ambient`, `errors`, `seed` only."""
