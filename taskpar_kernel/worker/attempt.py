@@ -305,21 +305,22 @@ class Attempts:
             if not live.constant and live.present_mark() != live.mark
         }
         try:
-            states = self._states(changed, known) if changed else []
+            states, touched = self._states(changed, known)
             parcel, held = _pickle_outcome(written, states, deleted, _nameable(involved), involved)
             parcel.numbered.forget(written, states)
         except NotPortable:
             for key, live in changed.items():
                 self._lose(key, live)
             raise
-        self._keep(instruction, reads, written, parcel, (changed, involved, held))
+        self._keep(instruction, reads, written, parcel, (changed, involved, held), touched)
         return parcel
 
     def _states(
         self, changed: dict[Key, Live], known: dict[int, Reference]
-    ) -> list[tuple[Reference, Any]]:
-        """Return the new shallow state of every object in the changed bundles."""
-        states = []
+    ) -> tuple[list[tuple[Reference, Any]], frozenset[int]]:
+        """Return the new shallow states of the objects in the changed bundles, and their ids."""
+        states: list[tuple[Reference, Any]] = []
+        touched: set[int] = set()
         originals: dict[Key, Numbered | None] = {}
         present = {known[id(obj)]: obj for live in changed.values() for obj in live.keep}
         for live in changed.values():
@@ -331,19 +332,28 @@ class Attempts:
                 state = shallow_state(obj) if is_mutable(obj) else None
                 if state is not None and not _is_array(obj):
                     states.append((reference, state))
+                    touched.add(id(obj))
                     continue
                 if key not in originals:
-                    originals[key] = self.bundles.fresh(key, _found_in(present))
+                    originals[key] = self._original(key, present)
                 fresh = originals[key]
                 if fresh is not None and _same(fresh.objects.get(index), obj):
                     continue
+                touched.add(id(obj))
                 if state is not None:
                     states.append((reference, state))
                 else:
                     raise NotPortable(
                         f"it changed a {type(obj).__qualname__}, which cannot be changed from afar"
                     )
-        return states
+        return states, frozenset(touched)
+
+    def _original(self, key: Key, present: dict[Reference, Any]) -> Numbered | None:
+        """Return the bundle's objects as they arrived, or None if they cannot be rebuilt."""
+        try:
+            return self.bundles.fresh(key, _found_in(present))
+        except NotPortable:
+            return None
 
     def _keep(
         self,
@@ -352,6 +362,7 @@ class Attempts:
         written: dict[str, Any],
         parcel: Parcel,
         footprint: tuple[dict[Key, Live], dict[Key, Live], bool],
+        touched: frozenset[int],
     ) -> None:
         """Keep the outcome live, for the attempts that follow here."""
         changed, involved, refers = footprint
@@ -375,11 +386,20 @@ class Attempts:
         others = frozenset(holds)
         known = {**references(instruction.outcome, parcel.numbered), **known}
         live = Live(names, known, list(keep.values()), held=others)
-        for key, old in changed.items():
-            self.bundles.drop_live([key], "its objects were changed since" if old.held else "")
-        if not live.constant:
-            live.mark = live.present_mark()
+        live.settle()
+        self._retire(changed, touched)
         self.bundles.adopt(instruction.outcome, live)
+
+    def _retire(self, changed: dict[Key, Live], touched: frozenset[int]) -> None:
+        """These bundles' versions are past; what was not changed in them can still be read.
+
+        One that holds only its own objects is unpacked anew when it is needed.
+        """
+        for key, old in changed.items():
+            if not old.held:
+                self.bundles.drop_live([key])
+                continue
+            self.bundles.adopt(key, old.without(touched))
 
 
 def _pickle_outcome(

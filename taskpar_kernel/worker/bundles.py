@@ -67,7 +67,29 @@ class Live:
 
     def present_mark(self) -> object:
         """Return what stays equal as long as nothing in the bundle changed (same process only)."""
+        return self._mark_of(pickle_value(self.names))
+
+    def settle(self) -> None:
+        """Mark the bundle as it is now, and let go of objects that its names do not reach."""
         parcel = pickle_value(self.names)
+        reached = parcel.numbered.index_of
+        self.keep = [obj for obj in self.keep if id(obj) in reached]
+        self.known = {i: ref for i, ref in self.known.items() if i in reached}
+        if not self.constant:
+            self.mark = self._mark_of(parcel)
+
+    def without(self, changed: frozenset[int]) -> Live:
+        """Return the part of the bundle that does not reach these objects (by id)."""
+        names = {
+            name: value
+            for name, value in self.names.items()
+            if changed.isdisjoint(pickle_value(value).numbered.index_of)
+        }
+        rest = Live(names, self.known, self.keep, self.maps, self.held, copies=self.copies)
+        rest.settle()
+        return rest
+
+    def _mark_of(self, parcel: Parcel) -> object:
         mapped = [write_mark(m) for m in self.maps]
         if mapped:  # the arrays' contents are watched by the system, the rest is in the pickle
             ranges = [address_range(m) for m in self.maps]

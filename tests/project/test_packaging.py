@@ -41,7 +41,18 @@ def test_the_wheel_carries_the_kernelspec(wheel: Path) -> None:
 
 def test_an_installed_wheel_can_install_its_spec_elsewhere(wheel: Path, tmp_path: Path) -> None:
     place, prefix = tmp_path / "place", tmp_path / "prefix"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--prefix", place, wheel]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--ignore-installed",
+        "--prefix",
+        place,
+        wheel,
+    ]
     subprocess.run(pip, check=True, capture_output=True)
     assert {p.name for p in (place / SHARE).iterdir()} == FILES
     (library,) = place.glob("lib*/python*/site-packages")
