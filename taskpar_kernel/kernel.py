@@ -6,7 +6,11 @@ stock ipykernel; history, counters, hooks, displays, debugger and subshells neve
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ipykernel.ipkernel import IPythonKernel
@@ -56,6 +60,20 @@ class TaskParKernel(IPythonKernel):  # type: ignore[misc]
         timer = threading.Timer(START_AFTER_S, door.start)
         timer.daemon = True
         timer.start()
+
+    @contextmanager
+    def _cancel_on_sigint(self, future: asyncio.Future[Any]) -> Iterator[None]:
+        """Let SIGINT cancel the cell that `future` runs, within the block.
+
+        ipykernel's own handler asks the loop with `call_soon`, which does not wake a loop that
+        waits: an awaiting cell went on for seconds (ipykernel #881).
+        """
+        loop = asyncio.get_running_loop()
+        previous = signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(future.cancel))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
 
     def do_shutdown(self, restart: bool) -> Any:
         """Shut down, and take the workers along."""
