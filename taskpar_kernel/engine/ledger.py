@@ -258,10 +258,12 @@ class Ledger:
             if id(obj) not in parts
         }
         try:
-            content = self._pickle(values)
-            structure = (
-                content if replica.content is None else pickle_value((values, [], ()), known)
-            )
+            states: list[Any] = []
+            value = (values, states, ())
+            content = structure = pickle_value(value, comparing=True)
+            if replica.content is not None:
+                structure = pickle_value(value, known, comparing=True)
+            fingerprint = self._pickle(values).fingerprint()
         except NotPortable:
             return False
         if replica.content is None:
@@ -273,7 +275,8 @@ class Ledger:
             return False
         bundle.objects = dict(values)
         bundle.numbered = structure.numbered
-        bundle.fingerprint = content.fingerprint()
+        bundle.fingerprint = fingerprint
+        bundle.numbered.forget(values, states)
         bundle.spans = content.spans
         bundle.at_home = True
         bundle.verified = self.epoch

@@ -209,6 +209,17 @@ class _ReferringPickler(_Pickler):
         return self._known.get(id(obj))
 
 
+class _ComparingPickler(_ReferringPickler):
+    """A pickler whose bytes are alike in two processes that made equal objects.
+
+    Which equal strings are one object depends on how they came about, and no program should ask;
+    here all of them are one. The bytes are compared, never read.
+    """
+
+    def persistent_id(self, obj: Any) -> Any:
+        return sys.intern(obj) if type(obj) is str else super().persistent_id(obj)
+
+
 _NAN = "nan"
 _NAN_OPCODES = (b"G\x7f\xf8\x00", b"G\xff\xf8\x00")
 
@@ -247,21 +258,28 @@ class _Unpickler(pickle.Unpickler):
 
 
 def pickle_value(
-    value: object, known: Mapping[int, Reference] | None = None, *, exact: bool = True
+    value: object,
+    known: Mapping[int, Reference] | None = None,
+    *,
+    exact: bool = True,
+    comparing: bool = False,
 ) -> Parcel:
     """Pickle `value`; objects in `known` (id → reference) are written as references.
 
     A second pass is made where the first finds arrays that share memory, or a nan. Not `exact`:
     what the user wrote to pickle his objects is trusted, and one nan is as good as another.
+    `comparing`: for fingerprints that are compared across processes.
 
     Raises:
         NotPortable: the value, or a part of it, would not arrive as it is.
     """
-    kind = _ReferringPickler if known else _Pickler
+    kind: type[_Pickler] = _ReferringPickler if known else _Pickler
+    if comparing:
+        kind = _ComparingPickler
     inband, buffers, pickler = _dump(value, known or {}, {}, kind, exact)
     groups = pickler.arrays.shared()
     roots = shared_roots(groups) if groups else {}
-    if exact and any(opcode in inband for opcode in _NAN_OPCODES):
+    if exact and kind is _Pickler and any(opcode in inband for opcode in _NAN_OPCODES):
         kind = _ReferringPickler
     if roots or type(pickler) is not kind:
         inband, buffers, pickler = _dump(value, known or {}, roots, kind, exact)

@@ -107,7 +107,7 @@ def frame_parts(value: Any) -> list[Any]:
         return []
     if isinstance(value, pandas.Index):  # type: ignore[union-attr]
         return _arrays_of(getattr(value, "_data", None))
-    if hasattr(value, "values") and hasattr(value, "mgr_locs"):
+    if hasattr(type(value), "mgr_locs"):  # a block; never ask a frame for its values here
         return _arrays_of(value.values)
     return []
 

@@ -195,10 +195,11 @@ class Attempts:
         names = {name: reads[name] for name, _ in instruction.made}
         known = _nameable(inputs)
         states: list[Any] = []
-        content = pickle_value((names, states, ()))
+        content = pickle_value((names, states, ()), comparing=True)
         structure, held = content, frozenset[Key]()
         if content.numbered.index_of.keys() & known.keys():
-            structure, held = pickle_value((names, states, ()), known), frozenset(inputs)
+            structure = pickle_value((names, states, ()), known, comparing=True)
+            held = frozenset(inputs)
         if overlaps(structure, _spans(inputs)):
             raise NotPortable("a statement before it made a view into the memory of an array")
         structure.numbered.forget(names, states)
