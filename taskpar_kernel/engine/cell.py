@@ -285,13 +285,21 @@ class CellRun:
         number = UnitId(number)
         self._iteration[number] = -1
         self._loops.pop(number, None)
-        if type(iterable).__module__ not in _PLAIN_ITERABLES:
-            self._loops[number] = _Stepped(self, number, iter(()))
-            self._iteration[number] = -2  # its iterations are nobody's prediction
-            return iterable
-        stepped = _Stepped(self, number, iter(iterable))
+        kind = type(iterable)
+        if kind.__module__ not in _PLAIN_ITERABLES or getattr(kind, "__iter__", None) is None:
+            return self._unstepped(number, iterable)
+        try:
+            inner = iter(iterable)
+        except TypeError:  # an array without dimensions: the native loop says so itself
+            return self._unstepped(number, iterable)
+        stepped = _Stepped(self, number, inner)
         self._loops[number] = stepped
         return stepped
+
+    def _unstepped(self, number: UnitId, iterable: Any) -> Any:
+        self._loops[number] = _Stepped(self, number, iter(()))
+        self._iteration[number] = -2  # its iterations are nobody's prediction
+        return iterable
 
     def rest(self, number: int) -> Iterator[Any]:
         """Return what a stepped loop left for the native one."""
