@@ -112,6 +112,7 @@ class Lookahead:
     compile_unit: Callable[[ast.Module], Any]
     next_ticket: Callable[[], Ticket]
     attempts: dict[Ticket, AttemptRecord]
+    free_workers: Callable[[], frozenset[Place]]
     here: Order = ()
     window: deque[Item] = field(default_factory=deque)
     index: dict[Order, Instance] = field(default_factory=dict)
@@ -182,7 +183,7 @@ class Lookahead:
 
         `bold`: statements of unknown cost go out too (home has been busy for a while).
         """
-        ready = self.pool.ready
+        ready = self.free_workers()
         if not ready:
             return 0
         if not self.started:

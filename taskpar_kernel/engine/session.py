@@ -11,6 +11,7 @@ import queue
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -26,7 +27,7 @@ from taskpar_kernel.engine.ledger import Ledger
 from taskpar_kernel.engine.lookahead import Lookahead
 from taskpar_kernel.engine.relay import Relay
 from taskpar_kernel.errors import PoolError, TaskParError
-from taskpar_kernel.model.ids import HOME, Key, Ticket
+from taskpar_kernel.model.ids import HOME, Key, Place, Ticket
 from taskpar_kernel.model.messages import (
     Event,
     Finished,
@@ -34,6 +35,7 @@ from taskpar_kernel.model.messages import (
     Lost,
     Output,
     Preload,
+    Preloaded,
     Ready,
     Received,
     Script,
@@ -89,6 +91,7 @@ class Session:
         self._thread: threading.Thread | None = None
         self._warned = False
         self._loaded: dict[str, None] = {}
+        self._importing: Counter[Place] = Counter()
         self._compile: Callable[[ast.AST], Any] = _plain_compile
 
     @property
@@ -215,6 +218,8 @@ class Session:
 
     def ran_natively(self, nodes: Sequence[ast.stmt], wall_s: float) -> None:
         """A cell ran as it is: nothing went out."""
+        for node in nodes:
+            self.ran_at_home(node)
         _last[:] = [partial(serial_record, tuple(nodes), wall_s, self.settings.workers)]
 
     def new_lookahead(self, tops: tuple[TopLevel, ...]) -> Lookahead:
@@ -231,6 +236,7 @@ class Session:
             self._compile,
             lambda: Ticket(next(self._tickets)),
             self._attempts,
+            self.free_workers,
         )
 
     def new_history(self) -> History:
@@ -258,14 +264,31 @@ class Session:
             if modules:
                 self._loaded |= dict.fromkeys(modules)
                 for worker in self.pool.ready:
-                    self.pool.post(worker, Script((Preload(modules),)))
+                    self._preload(worker, modules)
+
+    def _preload(self, worker: Place, modules: tuple[str, ...]) -> None:
+        """Let a worker import `modules`; until it has, it is not given anything else."""
+        if self.pool is not None:
+            self._importing.update([worker])
+            self.pool.post(worker, Script((Preload(modules),)))
+
+    def free_workers(self) -> frozenset[Place]:
+        """Return the workers that are up and not busy importing."""
+        if self.pool is None:
+            return frozenset()
+        ready = self.pool.ready
+        if self.settings.eager:
+            return ready
+        return frozenset(w for w in ready if self._importing[w] <= 0)
 
     # Events (on the I/O thread) -----------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Ready):
             if self._loaded and self.pool is not None:
-                self.pool.post(event.worker, Script((Preload(tuple(self._loaded)),)))
+                self._preload(event.worker, tuple(self._loaded))
+        elif isinstance(event, Preloaded):
+            self._importing.subtract([event.worker])
         elif isinstance(event, Received):
             cell = self._cell
             if cell is not None:
@@ -290,6 +313,7 @@ class Session:
             attempt.outputs.append(event)
 
     def _lost(self, event: Lost) -> None:
+        self._importing[event.worker] = 0
         for attempt in tuple(self._attempts.values()):
             if attempt.worker == event.worker and not attempt.over:
                 attempt.lost = f"ended ({event.why})"

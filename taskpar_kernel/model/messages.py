@@ -274,6 +274,13 @@ class TimedOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Preloaded:
+    """A worker has imported what it was told to, and is free again."""
+
+    worker: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """A worker's process ended; `why` tells how (signal or exit code).
 
@@ -299,7 +306,7 @@ class Output:
     buffers: tuple[bytes, ...] = ()
 
 
-Event = Ready | Started | Finished | Received | TimedOut | Lost | Output | Value
+Event = Ready | Started | Finished | Received | TimedOut | Preloaded | Lost | Output | Value
 
 VALUE_NAME = "__taskpar_value__"
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.transport.objects import SMALLEST, reduce_objects
+from taskpar_kernel.transport.segments import SMALLEST_BYTES
 
 Span = tuple[int, int]
 
@@ -101,7 +102,19 @@ def _array_reduction(value: Any, low: int, span: int) -> Any:
     buffer = pickle.PickleBuffer(flat.view(np.uint8))
     start = 0 if dense else value.__array_interface__["data"][0] - low
     layout = (value.shape, value.strides, start, span)
-    return _make_array, (buffer, value.dtype, layout, dense, value.flags.writeable)
+    return _make_array, (buffer, value.dtype, layout, dense, value.flags.writeable, _hold_of(value))
+
+
+def _hold_of(value: Any) -> str:
+    """Return how an array holds its memory: "own", "base" (another array's) or "any".
+
+    Arrays that go into segments lie in the segment, so it does not matter there.
+    """
+    if value.nbytes >= SMALLEST_BYTES:
+        return "any"
+    if value.flags.owndata:
+        return "own"
+    return "base" if type(value.base) is sys.modules["numpy"].ndarray else "any"
 
 
 def _view_reduction(value: Any, root: Any) -> Any:
@@ -212,18 +225,21 @@ def _make_array(
     layout: tuple[tuple[int, ...], tuple[int, ...], int, int],
     dense: bool,
     writeable: bool,
+    hold: str,
 ) -> Any:
     import numpy as np  # the receiver may not have it loaded yet
 
     shape, strides, start, span = layout
     if dense:
-        memory: Any = buffer
+        memory: Any = np.frombuffer(buffer, dtype).copy() if hold == "base" else buffer
         start = min_offset(shape, strides)
     else:
         memory = np.empty(span, np.uint8)
     array = np.ndarray(shape, dtype, buffer=memory, offset=start, strides=strides)
     if not dense:
         array[...] = np.frombuffer(buffer, dtype=dtype).reshape(shape)
+    elif hold == "own" and (copy := array.copy(order="K")).strides == strides:
+        array = copy
     if not writeable:
         array.flags.writeable = False
     return array

@@ -24,6 +24,7 @@ from taskpar_kernel.model.messages import (
     Instruction,
     Peer,
     Preload,
+    Preloaded,
     Ready,
     Receive,
     Received,
@@ -197,6 +198,7 @@ class Service:
             self._inbox.forget(instruction.keys)
         elif isinstance(instruction, Preload):
             self._attempts.preload(instruction.modules)
+            self._out.tell(Preloaded(self._place))
 
     def _limit_reached(self, number: int) -> None:
         self._inbox.limit_reached(number)
