@@ -238,7 +238,7 @@ def _make_array(
     array = np.ndarray(shape, dtype, buffer=memory, offset=start, strides=strides)
     if not dense:
         array[...] = np.frombuffer(buffer, dtype=dtype).reshape(shape)
-    elif hold == "own" and (copy := array.copy(order="K")).strides == strides:
+    if hold == "own" and (copy := array.copy(order="K")).strides == strides:
         array = copy
     if not writeable:
         array.flags.writeable = False
