@@ -7,7 +7,9 @@ two digests are equal only if the aliases are the same.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import decimal
+import fractions
 import gc
 import hashlib
 import json
@@ -66,7 +68,22 @@ _OPAQUE = {
     "zmq",
 }
 """Libraries whose objects hold addresses, numbers of processes or the kernel itself."""
+_LARGE_BYTES = 256 * 1024
+"""An array of this size that went through a worker lies in a segment, and does not own its data."""
 _start: dict[str, object] = {}
+
+
+_FIXED = (
+    *(tuple, frozenset, decimal.Decimal, fractions.Fraction, range, slice, np.generic),
+    *(dt.date, dt.time, dt.timedelta, re.Pattern, Path),
+    *(types.ModuleType, types.CodeType, types.BuiltinFunctionType, types.MethodType),
+)
+"""What cannot change: no program should ask which of two equal ones it has."""
+
+
+def has_identity(value: object) -> bool:
+    """Whether two equal ones are told apart by a change to one of them."""
+    return not isinstance(value, _FIXED)
 
 
 class Digest:
@@ -74,6 +91,8 @@ class Digest:
 
     def __init__(self) -> None:
         self.seen: dict[int, tuple[int, object]] = {}
+        self.roots: dict[int, tuple[int, object]] = {}
+        self.alive: list[object] = []
 
     def of(self, value: object, depth: int = 0) -> object:
         kind = type(value)
@@ -81,8 +100,13 @@ class Digest:
             return self.atom(value)
         if id(value) in self.seen:
             return ["same as", self.seen[id(value)][0]]
-        if kind is tuple and not value:
-            return ["tuple"]
+        if kind is tuple:
+            self.alive.append(value)
+            inner = self.parts(value, kind, depth + 1) if depth <= 400 else ["deep"]
+            return ["tuple", *inner]
+        if not has_identity(value):
+            self.alive.append(value)
+            return [kind.__module__, kind.__qualname__, *self.parts(value, kind, depth + 1)]
         number = len(self.seen)
         self.seen[id(value)] = (number, value)
         if depth > 400:
@@ -236,10 +260,8 @@ class Digest:
                 if value.dtype.hasobject
                 else short(np.ndarray.tobytes(value))
             )
-            base = value.base
-            offset = None
-            if isinstance(base, np.ndarray):
-                offset = value.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+            viewed = isinstance(value.base, np.ndarray)
+            root = value.base if viewed else value
             return [
                 str(value.dtype),
                 list(value.shape),
@@ -247,9 +269,9 @@ class Digest:
                 value.flags.c_contiguous,
                 value.flags.f_contiguous,
                 value.flags.writeable,
-                value.flags.owndata or not isinstance(base, np.ndarray),
+                [value.flags.owndata, viewed] if 0 < value.nbytes < _LARGE_BYTES else None,
                 content,
-                [self.of(base, depth), offset] if isinstance(base, np.ndarray) else None,
+                self.roots.setdefault(id(root), (len(self.roots), root))[0],
             ]
         if isinstance(value, np.generic):
             return [repr(value)]
