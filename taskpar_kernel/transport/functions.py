@@ -116,6 +116,8 @@ def reduce_class(cls: type) -> Any:
     refuse_inexact_class(cls)
     make, (*first, keywords, tracker, extra), (attributes, more), *setter = reduction
     kept = {k: v for k, v in attributes.items() if k != "__slotnames__"}  # pickling leaves it there
+    if make is _cloud._make_skeleton_class:
+        keywords = {**keywords, "__qualname__": cls.__qualname__}  # no part of the class's dict
     slots = vars(cls).get("__slots__")
     if slots is not None:
         keywords = {**keywords, "__slots__": slots}
