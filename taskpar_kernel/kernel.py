@@ -21,7 +21,7 @@ from traitlets import Type
 from taskpar_kernel import __version__
 from taskpar_kernel.magics import Door
 
-START_AFTER_S = 0.15
+START_AFTER_S = 0.4
 """The pool starts this long after the kernel is up: the first cell's reply comes first."""
 
 

@@ -475,6 +475,7 @@ class _Stepped:
         self._index += 1
         if self._index == _CHEAP_STEPS and self._is_cheap():
             self.rest = self._inner
+            self._cell.step(self._loop, sys.maxsize)  # home is past all of its steps
             raise StopIteration
         item = next(self._inner)
         self._cell.step(self._loop, self._index)

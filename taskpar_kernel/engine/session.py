@@ -52,6 +52,10 @@ if TYPE_CHECKING:
 BUSY_S = 0.01
 """Once home has been busy with one statement for this long, statements of unknown cost go out."""
 _AGAIN_S = 0.02
+SHORT_CELL_S = 0.015
+"""A cell that took less than this is run as it is the next time: looking closer costs a tenth."""
+MOST_CELLS = 10_000
+_SUSPENDING = ("await", "async", "yield", "return")
 
 _last: list[Callable[[], RunRecord]] = []
 """How to make the record of the last cell; a cell that ran as it is makes it only if asked."""
@@ -92,6 +96,8 @@ class Session:
         self._warned = False
         self._loaded: dict[str, None] = {}
         self._importing: Counter[Place] = Counter()
+        self._walls: dict[int, float] = {}
+        self._text = ""
         self._compile: Callable[[ast.AST], Any] = _plain_compile
 
     @property
@@ -162,7 +168,8 @@ class Session:
         """Return the run of a cell, or None if it has nothing to gain and is to run as it is."""
         if self._cell is not None or threading.current_thread() is not threading.main_thread():
             return None
-        if self.pool is None or not self._may_gain(nodes):
+        self._text = "".join(lines)
+        if self.pool is None or not self._may_gain(nodes, self._text):
             return None
         if self.pool.failure and not self.pool.ready:
             self._no_pool(self.pool.failure)
@@ -179,10 +186,17 @@ class Session:
         self._compile = compile_unit
         return CellRun(self, tops)
 
-    def _may_gain(self, nodes: Sequence[ast.stmt]) -> bool:
-        if sys.gettrace() is not None or any(map(_awaits, nodes)):
+    def _may_gain(self, nodes: Sequence[ast.stmt], text: str) -> bool:
+        """Whether a closer look at a cell can pay; the text is looked at first, at no cost."""
+        if sys.gettrace() is not None:
             return False
-        return self.settings.eager or any(map(_calls, nodes))
+        if any(word in text for word in _SUSPENDING) and any(map(_awaits, nodes)):
+            return False
+        if self.settings.eager:
+            return True
+        if self._walls.get(hash(text), SHORT_CELL_S) < SHORT_CELL_S:
+            return False
+        return "(" in text and any(map(_calls, nodes))
 
     def _gains(self, tops: tuple[TopLevel, ...]) -> bool:
         """Whether at least two steps may be dear, and one of them may travel."""
@@ -214,10 +228,18 @@ class Session:
             self._busy.clear()
             self._forget(cell)
             record = cell.history.record(len(cell.look.attempts), cell.waited_s)
+            self._remember(record.wall_s)
             _last[:] = [lambda: record]
+
+    def _remember(self, wall_s: float) -> None:
+        """Note how long the cell took, so that a short one is not looked at again."""
+        if len(self._walls) >= MOST_CELLS:
+            self._walls.clear()
+        self._walls[hash(self._text)] = wall_s
 
     def ran_natively(self, nodes: Sequence[ast.stmt], wall_s: float) -> None:
         """A cell ran as it is: nothing went out."""
+        self._remember(wall_s)
         for node in nodes:
             self.ran_at_home(node)
         _last[:] = [partial(serial_record, tuple(nodes), wall_s, self.settings.workers)]
