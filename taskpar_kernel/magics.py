@@ -14,7 +14,7 @@ import sys
 import time
 import types
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.error import UsageError as ShellUsageError
@@ -25,6 +25,7 @@ from taskpar_kernel.settings import MAX_WORKERS, Settings, TaskPar, check_worker
 
 if TYPE_CHECKING:
     from taskpar_kernel.engine.session import Session
+    from taskpar_kernel.model.run import RunRecord
 
 Native = Callable[..., Awaitable[Any]]
 
@@ -80,6 +81,8 @@ class Door:
         self._session: Session | None = None
         self._cell: CellOptions | None = None
         self._inside = False
+        self._patched: frozenset[str] = frozenset()
+        self._why_serial = ""
 
     # Life ------------------------------------------------------------------------------------
 
@@ -171,7 +174,12 @@ class Door:
         nodes, shown = _normalised(nodelist, interactivity)
         session = self._session
         lines = linecache.getlines(cell_name)
-        cell = session.prepare(nodes, shown, _unit_compiler(cell_name, compiler), lines)
+        why = self._serial_reason(nodes)
+        cell = None
+        if not why:
+            cell = session.prepare(nodes, shown, _unit_compiler(cell_name, compiler), lines)
+        if not _is_own_magic(nodes):
+            self._why_serial = why
         self._inside = True
         try:
             if cell is None:
@@ -187,6 +195,25 @@ class Door:
             return False
         finally:
             self._inside = False
+
+    def _serial_reason(self, nodes: Sequence[ast.stmt]) -> str:
+        """Return why this cell must run serially as a whole, or ''."""
+        from taskpar_kernel.analysis.lifetimes import watches_lifetimes  # with the engine
+        from taskpar_kernel.analysis.patched import patched_packages, use_of  # with the engine
+
+        namespace = self._shell.user_ns
+        self._patched |= patched_packages(nodes, namespace)
+        package = use_of(nodes, namespace, self._patched)
+        if package:
+            return f"`{package}` was changed from outside, and workers have it unchanged"
+        return watches_lifetimes(nodes, namespace)
+
+    def explained(self, record: RunRecord) -> RunRecord:
+        """Return the record of the last cell, with the reason for running all of it serially."""
+        if not self._why_serial:
+            return record
+        statements = tuple(replace(s, reason=self._why_serial) for s in record.statements)
+        return replace(record, statements=statements)
 
 
 def _normalised(
@@ -291,7 +318,7 @@ class TaskParMagics(Magics):  # type: ignore[misc]
         from taskpar_kernel.report.last import last_html, last_text  # with the engine
 
         try:
-            record = last_run()
+            record = self._door.explained(last_run())
         except TaskParError as error:
             raise ShellUsageError(f"%taskpar last: {error}") from None
         if options.json:
