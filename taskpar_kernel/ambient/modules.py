@@ -22,19 +22,27 @@ _PLAIN = (str, bytes, int, float, complex, bool, type(None))
 _DEEPEST = 6
 
 
+_installed: dict[str, types.ModuleType] = {}
+"""Modules found to be installed ones: this is asked before each attempt, of 1,500 modules."""
+
+
 def users_modules() -> dict[str, types.ModuleType]:
     """Return the loaded modules that belong to the user, by name."""
     return {
         name: module
         for name, module in tuple(sys.modules.items())
-        if (file := getattr(module, "__file__", None))
-        and type(file) is str
-        and not file.startswith(_INSTALLED)
-        and "site-packages" not in file
-        and name not in {"__main__", "__mp_main__"}
-        and not name.startswith("taskpar_kernel")
-        and type(module) is types.ModuleType
+        if _installed.get(name) is not module and _is_users(name, module)
     }
+
+
+def _is_users(name: str, module: types.ModuleType) -> bool:
+    file = getattr(module, "__file__", None)
+    if not file or type(file) is not str or name in {"__main__", "__mp_main__"}:
+        return False
+    if file.startswith(_INSTALLED) or "site-packages" in file or name.startswith("taskpar_kernel"):
+        _installed[name] = module
+        return False
+    return type(module) is types.ModuleType
 
 
 def digests() -> dict[str, str]:

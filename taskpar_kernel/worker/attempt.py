@@ -388,6 +388,9 @@ class Attempts:
         known = {**references(instruction.outcome, parcel.numbered), **known}
         live = Live(names, known, list(keep.values()), held=others)
         live.settle()
+        # Not all that was involved: each iteration of a loop would hold all those before it.
+        live.held &= {key for key, _ in live.known.values()}
+        live.held = live.held or others  # what was sent refers to others: it cannot be unpacked
         self._retire(changed, touched)
         self.bundles.adopt(instruction.outcome, live)
 
