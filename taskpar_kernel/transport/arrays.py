@@ -84,6 +84,9 @@ class ArrayReducer:
 
     def subclass(self, value: Any) -> None:
         """Remember the memory of an instance of a subclass of ndarray."""
+        plain = sys.modules["numpy"].ndarray.__reduce__
+        if type(value).__reduce__ is plain and getattr(value, "__dict__", None):
+            raise NotPortable(f"a {type(value).__qualname__} would lose its attributes")
         if value.nbytes:
             if not value.flags.forc or not value.flags.writeable:
                 raise NotPortable(f"a {type(value).__qualname__} would lose its strides or flags")
