@@ -247,7 +247,7 @@ class Digest:
             return []
         parts = {
             k: self.of(v, depth)
-            for k, v in type.__getattribute__(value, "__dict__").items()
+            for k, v in sorted(type.__getattribute__(value, "__dict__").items())
             if k not in _SKIP_DICT and not k.startswith("_abc")
         }
         return [value.__name__, [self.of(b, depth) for b in value.__bases__], parts]
@@ -262,6 +262,7 @@ class Digest:
             )
             viewed = isinstance(value.base, np.ndarray)
             root = value.base if viewed else value
+            kept = type(value) is np.ndarray and 0 < value.nbytes < _LARGE_BYTES
             return [
                 str(value.dtype),
                 list(value.shape),
@@ -269,7 +270,7 @@ class Digest:
                 value.flags.c_contiguous,
                 value.flags.f_contiguous,
                 value.flags.writeable,
-                [value.flags.owndata, viewed] if 0 < value.nbytes < _LARGE_BYTES else None,
+                [value.flags.owndata, viewed] if kept else None,
                 content,
                 self.roots.setdefault(id(root), (len(self.roots), root))[0],
             ]
