@@ -73,7 +73,7 @@ def _feed(  # noqa: C901, PLR0912 - one branch for each kind of value
         hasher.update(b"".join(sorted(_digest_of(v, module, depth) for v in value)))
     elif kind is types.FunctionType:
         if value.__module__ == module:
-            hasher.update(marshal.dumps(value.__code__, 2))
+            hasher.update(_marshalled(value.__code__))
             _feed(hasher, value.__defaults__, module, depth + 1)
             _feed(hasher, value.__dict__, module, depth + 1)
     elif isinstance(value, type):
@@ -90,6 +90,17 @@ def _feed(  # noqa: C901, PLR0912 - one branch for each kind of value
         if kind.__module__ == "numpy" and hasattr(value, "tobytes"):
             hasher.update(f"{value.shape} {value.dtype}".encode())
             hasher.update(value.tobytes())
+
+
+_codes: dict[int, tuple[types.CodeType, bytes]] = {}
+"""Code cannot change: it is marshalled once. Holding it keeps its id from being used again."""
+
+
+def _marshalled(code: types.CodeType) -> bytes:
+    known = _codes.get(id(code))
+    if known is None:
+        known = _codes[id(code)] = (code, marshal.dumps(code, 2))
+    return known[1]
 
 
 def _digest_of(value: Any, module: str, depth: int) -> bytes:
