@@ -81,6 +81,7 @@ class Door:
         self._session: Session | None = None
         self._cell: CellOptions | None = None
         self._inside = False
+        self._early: tuple[tuple[ast.stmt, ...], float] | None = None
         self._patched: frozenset[str] = frozenset()
         self._why_serial = ""
 
@@ -119,6 +120,8 @@ class Door:
             from taskpar_kernel.engine.session import Session  # see the class
 
             self._session = Session(self._shell, self._settings)
+            if self._early:
+                self._session.ran_natively(*self._early)
         return self._session
 
     def resize(self, workers: int) -> None:
@@ -168,16 +171,25 @@ class Door:
         result: Any = None,
     ) -> Any:
         """Run a cell's statements; the signature and the result are those of IPython's method."""
-        if self._inside or not nodelist or not self._takes() or self._session is None:
+        if self._inside or not nodelist or not self._takes():
             return await native(nodelist, cell_name, interactivity, compiler, result)
+        if self._settings.eager:
+            self.session.start()
         begin_s = time.monotonic()
+        if self._session is None:  # the first cell does not wait for the engine to be imported
+            failed = await native(nodelist, cell_name, interactivity, compiler, result)
+            self._early = (tuple(nodelist), time.monotonic() - begin_s)
+            return failed
         nodes, shown = _normalised(nodelist, interactivity)
         session = self._session
         lines = linecache.getlines(cell_name)
-        why = self._serial_reason(nodes)
-        cell = None
-        if not why:
-            cell = session.prepare(nodes, shown, _unit_compiler(cell_name, compiler), lines)
+        why, cell = "", None
+        try:
+            why = self._serial_reason(nodes)
+            if not why:
+                cell = session.prepare(nodes, shown, _unit_compiler(cell_name, compiler), lines)
+        except Exception as error:  # noqa: BLE001 - the edge: no defect of ours costs a cell
+            session.say(f"taskpar: this cell could not be analysed ({error!r}); it runs serially")
         if not _is_own_magic(nodes):
             self._why_serial = why
         self._inside = True

@@ -34,6 +34,8 @@ class AttemptRecord:
     """Names it reads as its prelude made them."""
     replica: Bundle | None
     issued_s: float = field(default_factory=time.monotonic)
+    ends_s: float = 0.0
+    """When it is expected to have ended, in monotonic seconds."""
     started_s: float | None = None
     finished: Finished | None = None
     outputs: list[Output] = field(default_factory=list)

@@ -64,6 +64,7 @@ class CellRun:
         self.look = session.new_lookahead(tops)
         self._ledger = self.look.ledger
         self.history = session.new_history()
+        self.history.names = self.look.labels
         self.since_s = time.monotonic()
         """When home began what it is doing now."""
         self.waiting = False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from taskpar_kernel.engine.attempts import AttemptRecord
+from taskpar_kernel.model.ids import Key
 from taskpar_kernel.model.messages import Received
 from taskpar_kernel.model.run import RunRecord, StatementRecord, TransferRecord
 from taskpar_kernel.model.steps import HomeStep, Step
@@ -26,7 +28,8 @@ class History:
     committed: int = 0
     squashed: int = 0
     saved_s: float = 0.0
-    names: dict[int, str] = field(default_factory=dict)
+    names: Mapping[Key, Iterable[str]] = field(default_factory=dict)
+    """The names that travel in each bundle."""
 
     def home(
         self, step: Step, start_s: float, end_s: float, reason: str, state: str = "home"
@@ -47,7 +50,7 @@ class History:
         """A bundle arrived at a worker."""
         self.transfers.append(
             TransferRecord(
-                event.name or self.names.get(event.key, ""),
+                event.name or ", ".join(self.names.get(event.key, ())),
                 _place(event.source),
                 _place(event.worker),
                 event.nbytes,

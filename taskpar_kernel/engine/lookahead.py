@@ -23,11 +23,12 @@ import sys
 import time
 import types
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.analysis.iterables import harmless
+from taskpar_kernel.analysis.sources import global_names
 from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.stream import Binding, Instance, Item, Opaque, Order, Stream
 from taskpar_kernel.errors import NotPortable
@@ -67,6 +68,8 @@ _ROOM_EAGER = 64
 _ROOM_S = 1.0
 """Seconds of known work a worker may have waiting."""
 _BYTES_PER_S = 2e9
+_HANDOVER_S = 0.001
+"""What it takes, at the least, to hand a value from one worker to another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,8 @@ class Lookahead:
     next_ticket: Callable[[], Ticket]
     attempts: dict[Ticket, AttemptRecord]
     free_workers: Callable[[], frozenset[Place]]
+    labels: dict[Key, dict[str, None]] = field(default_factory=dict)
+    """The names read from each bundle, for the record."""
     here: Order = ()
     window: deque[Item] = field(default_factory=deque)
     index: dict[Order, Instance] = field(default_factory=dict)
@@ -121,6 +126,8 @@ class Lookahead:
     _codes: dict[UnitId, bytes] = field(default_factory=dict)
     _env: dict[str, Any] = field(default_factory=dict)
     _loads: dict[Place, tuple[int, float]] = field(default_factory=dict)
+    _scan_s: float = 0.0
+    """When the scan began, in monotonic seconds: loads and ends are compared as of then."""
 
     def __post_init__(self) -> None:
         self.stream = Stream(self.tops, self._walk, lambda order: self.here[: len(order)] > order)
@@ -190,6 +197,7 @@ class Lookahead:
             self.started = True
             self.move_to(self.here)
         self._env = {}
+        self._scan_s = time.monotonic()
         self._loads = self._load(ready)
         sent = 0
         try:
@@ -228,6 +236,8 @@ class Lookahead:
 
     def _cost(self, instance: Instance) -> float:
         estimate = self.costs.estimate(instance.step)
+        if self.settings.eager:  # all statements count alike, so that all workers get their share
+            return _UNKNOWN_S
         return _UNKNOWN_S if estimate is None else estimate
 
     def _consider(self, instance: Instance, *, bold: bool) -> int:
@@ -290,7 +300,22 @@ class Lookahead:
             if source is _PENDING:
                 raise Blocked(f"`{name}` is not known yet")
             sources[name] = source
+        self._add_what_methods_use(sources)
         return sources
+
+    def _add_what_methods_use(self, sources: dict[str, Any]) -> None:
+        """Add the global names that methods of the notebook's objects among `sources` may use.
+
+        The analysis sees a name such as a loop variable, not yet the class of its value.
+        """
+        queue = [s.value for s in sources.values() if isinstance(s, _Known)]
+        while queue:
+            for name in names_behind(queue.pop(), self.namespace):
+                if name in sources or self._env.get(name) is _PENDING:
+                    continue
+                source = sources[name] = self._env.get(name) or _Known(self.namespace[name])
+                if isinstance(source, _Known):
+                    queue.append(source.value)
 
     def _pend(self, effects: Effects, changes: frozenset[str] | None = None) -> None:
         if changes is None:
@@ -350,6 +375,9 @@ class Lookahead:
         if ambient is not None:
             everything[ambient.key] = ambient
         script: list[Instruction] = []
+        for found, _ in inputs:
+            for name, bundle in found.items():
+                self.labels.setdefault(bundle.key, {})[name] = None
         for bundle in everything.values():
             self._deliver(bundle, worker, script)
         outcome = self.ledger.expect(self.ledger.next_key(), worker)
@@ -390,6 +418,7 @@ class Lookahead:
         self.pool.post(worker, Script(tuple(script)))
         count, seconds = self._loads.get(worker, (0, 0.0))
         self._loads[worker] = (count + 1, seconds + self._cost(instance))
+        attempt.ends_s = self._scan_s + self._loads[worker][1]
         return attempt
 
     def _inputs(
@@ -441,6 +470,10 @@ class Lookahead:
             if isinstance(source, _Known)
         }
         unknown = self.costs.known(instance.step) is None and not self.settings.eager
+        ends = [
+            s.attempt.ends_s - self._scan_s for s in sources.values() if isinstance(s, _Outcome)
+        ]
+        made_s = max(ends, default=0.0)
         best: tuple[float, Place] | None = None
         too_large = False
         for place, (number, seconds) in self._loads.items():
@@ -452,8 +485,7 @@ class Lookahead:
                 continue
             start_s = seconds + moved / _BYTES_PER_S
             if made_by - {place}:  # it waits for its input wherever it runs
-                start_s = max(start_s, *(self._loads.get(p, (0, 0.0))[1] for p in made_by))
-                start_s += 0.001
+                start_s = max(start_s, made_s + _HANDOVER_S)
             if best is None or start_s < best[0]:
                 best = (start_s, place)
         if best is None and too_large:
@@ -506,6 +538,21 @@ class Lookahead:
             return iter(iterable)
         except Exception:  # noqa: BLE001 - home will raise it at its turn
             return iter(())
+
+
+def names_behind(value: Any, namespace: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of `namespace` that the methods of a notebook object's class may use."""
+    kind = value if isinstance(value, type) else type(value)
+    if kind.__module__ != "__main__":
+        return frozenset()
+    functions = [
+        getattr(member, "__func__", member)
+        for base in kind.__mro__
+        if base.__module__ == "__main__"
+        for member in vars(base).values()
+    ]
+    codes = [f.__code__ for f in functions if isinstance(f, types.FunctionType)]
+    return frozenset[str]().union(*map(global_names, codes)) & namespace.keys()
 
 
 def roughly_bytes(value: Any) -> int:

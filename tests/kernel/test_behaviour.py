@@ -51,7 +51,7 @@ def plain(folder: Path) -> Iterator[Front]:
         yield front
 
 
-def wait_for_workers(front: Front, limit_s: float = 20.0) -> None:
+def wait_for_workers(front: Front, limit_s: float = 60.0) -> None:
     end_s = time.monotonic() + limit_s
     while len(workers(front)) < 2:
         assert time.monotonic() < end_s, "the workers did not come up"
