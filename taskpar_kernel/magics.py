@@ -161,7 +161,7 @@ class Door:
             self.session.start()
         return not options.serial
 
-    async def run_ast_nodes(
+    async def run_ast_nodes(  # noqa: C901 - the cases are one decision
         self,
         native: Native,
         nodelist: list[ast.stmt],

@@ -541,7 +541,10 @@ class Lookahead:
 
 
 def names_behind(value: Any, namespace: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names of `namespace` that the methods of a notebook object's class may use."""
+    """Return the names of `namespace` that a notebook's function or object's methods may use."""
+    if isinstance(value, types.FunctionType):
+        ours = value.__globals__ is namespace
+        return global_names(value.__code__) & namespace.keys() if ours else frozenset()
     kind = value if isinstance(value, type) else type(value)
     if kind.__module__ != "__main__":
         return frozenset()
