@@ -70,7 +70,27 @@ _OPAQUE = {
 """Libraries whose objects hold addresses, numbers of processes or the kernel itself."""
 _LARGE_BYTES = 256 * 1024
 """An array of this size that went through a worker lies in a segment, and does not own its data."""
-_start: dict[str, object] = {}
+
+
+class _Kept:
+    """What `begin` found. Slots: taskpar's digest of modules beside a notebook stops at them."""
+
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        self.found: dict[str, object] = {}
+
+    def __getitem__(self, name: str) -> object:
+        return self.found[name]
+
+    def __setitem__(self, name: str, value: object) -> None:
+        self.found[name] = value
+
+    def update(self, **found: object) -> None:
+        self.found.update(found)
+
+
+_start = _Kept()
 
 
 _FIXED = (
