@@ -11,6 +11,7 @@ import argparse
 import ast
 import linecache
 import sys
+import threading
 import time
 import types
 from collections.abc import Awaitable, Callable, Sequence
@@ -82,6 +83,7 @@ class Door:
         self._cell: CellOptions | None = None
         self._inside = False
         self._early: tuple[tuple[ast.stmt, ...], float] | None = None
+        self._making = threading.Lock()
         self._patched: frozenset[str] = frozenset()
         self._why_serial = ""
 
@@ -115,14 +117,16 @@ class Door:
 
     @property
     def session(self) -> Session:
-        """The session, made on first use."""
-        if self._session is None:
-            from taskpar_kernel.engine.session import Session  # see the class
+        """The session, made on first use, by the main thread or by the one that starts workers."""
+        with self._making:
+            if self._session is None:
+                from taskpar_kernel.engine.session import Session  # see the class
 
-            self._session = Session(self._shell, self._settings)
-            if self._early:
-                self._session.ran_natively(*self._early)
-        return self._session
+                session = Session(self._shell, self._settings)
+                if self._early:
+                    session.ran_natively(*self._early)
+                self._session = session
+            return self._session
 
     def resize(self, workers: int) -> None:
         """Use a pool of another size from now on."""
@@ -179,6 +183,7 @@ class Door:
         if self._session is None:  # the first cell does not wait for the engine to be imported
             failed = await native(nodelist, cell_name, interactivity, compiler, result)
             self._early = (tuple(nodelist), time.monotonic() - begin_s)
+            self._note_patches(nodelist)
             return failed
         nodes, shown = _normalised(nodelist, interactivity)
         session = self._session
@@ -207,6 +212,16 @@ class Door:
             return False
         finally:
             self._inside = False
+
+    def _note_patches(self, nodes: Sequence[ast.stmt]) -> None:
+        if any(
+            isinstance(n, ast.Attribute) and not isinstance(n.ctx, ast.Load)
+            for node in nodes
+            for n in ast.walk(node)
+        ):
+            from taskpar_kernel.analysis.patched import patched_packages  # with the engine
+
+            self._patched |= patched_packages(nodes, self._shell.user_ns)
 
     def _serial_reason(self, nodes: Sequence[ast.stmt]) -> str:
         """Return why this cell must run serially as a whole, or ''."""

@@ -247,9 +247,13 @@ def _logging() -> object:
         return None
     loggers = logging.root.manager.loggerDict
     named = tuple(
-        (name, log.level, len(log.handlers), log.disabled)
+        (name, log.level, len(log.handlers), len(log.filters), log.propagate, log.disabled)
         for name, log in sorted(loggers.items())
-        if getattr(log, "level", 0) or getattr(log, "handlers", None)
+        if getattr(log, "level", 0)
+        or getattr(log, "handlers", None)
+        or getattr(log, "filters", None)
+        or not getattr(log, "propagate", True)
+        or getattr(log, "disabled", False)
     )
     return logging.root.level, len(logging.root.handlers), logging.root.manager.disable, named
 

@@ -116,6 +116,8 @@ class Lookahead:
     next_ticket: Callable[[], Ticket]
     attempts: dict[Ticket, AttemptRecord]
     free_workers: Callable[[], frozenset[Place]]
+    places: dict[UnitId, Place] = field(default_factory=dict)
+    """Where the plan puts statements; what is not in it goes by the on-line policy."""
     labels: dict[Key, dict[str, None]] = field(default_factory=dict)
     """The names read from each bundle, for the record."""
     here: Order = ()
@@ -254,7 +256,12 @@ class Lookahead:
             if self._goes_along(instance.step):
                 self._bind_outcome(instance, _Deferred(instance, sources))
                 return 0
-            if not isinstance(instance.step, Unit) or not self._worth(instance.step, bold=bold):
+            stays = self.places.get(instance.step.id) == HOME
+            if (
+                stays
+                or not isinstance(instance.step, Unit)
+                or not self._worth(instance.step, bold=bold)
+            ):
                 self._pend(instance.effects, self.costs.changes(instance.step))
                 return 0
             attempt = self._send_out(instance, sources)
@@ -293,7 +300,7 @@ class Lookahead:
             if source is None:
                 if name in self.namespace:
                     source = _Known(self.namespace[name])
-                elif hasattr(builtins, name) or name in effects.writes:
+                elif name in vars(builtins) or name in effects.writes:
                     continue
                 else:
                     raise Blocked(f"`{name}` does not exist yet")
@@ -450,7 +457,9 @@ class Lookahead:
             script.append(Receive(bundle.key, source, limit_s))
         bundle.holders.add(worker)
 
-    def _choose(self, instance: Instance, inputs: list[dict[str, Any]]) -> Place:
+    def _choose(  # noqa: C901 - one decision
+        self, instance: Instance, inputs: list[dict[str, Any]]
+    ) -> Place:
         """Return the worker on which the instance would end first; ties go to the lowest number.
 
         Raises:
@@ -463,6 +472,10 @@ class Lookahead:
             source = sources.get(name)
             if isinstance(source, _Outcome) and source.attempt.worker in self._loads:
                 return source.attempt.worker  # an object that changes step by step stays put
+        planned = self.places.get(instance.step.id)
+        if planned in self._loads:
+            assert planned is not None
+            return planned
         sizes = {
             (name, id(source.value)): (name, source.value, roughly_bytes(source.value))
             for found in inputs
@@ -522,7 +535,7 @@ class Lookahead:
             source = self._env.get(name)
             if isinstance(source, _Known):
                 known[name] = source.value
-            elif source is not None or (name not in self.namespace and not hasattr(builtins, name)):
+            elif source is not None or (name not in self.namespace and name not in vars(builtins)):
                 return None
         objects = {
             n: known.get(n, self.namespace.get(n))

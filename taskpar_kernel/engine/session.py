@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from taskpar_kernel.engine.ledger import Ledger
 from taskpar_kernel.engine.lookahead import Lookahead
 from taskpar_kernel.engine.relay import Relay
 from taskpar_kernel.errors import PoolError, TaskParError
-from taskpar_kernel.model.ids import HOME, Key, Place, Ticket
+from taskpar_kernel.model.ids import HOME, Key, Place, Ticket, UnitId
 from taskpar_kernel.model.messages import (
     Event,
     Finished,
@@ -92,6 +93,7 @@ class Session:
         self._cell: CellRun | None = None
         self._attempts: dict[Ticket, AttemptRecord] = {}
         self._busy = threading.Event()
+        self._can_plan = threading.Event()
         self._thread: threading.Thread | None = None
         self._warned = False
         self._loaded: dict[str, None] = {}
@@ -184,7 +186,18 @@ class Session:
         if not self._gains(tops):
             return None
         self._compile = compile_unit
-        return CellRun(self, tops)
+        cell = CellRun(self, tops)
+        cell.look.places = self._planned(tops)
+        return cell
+
+    def _planned(self, tops: tuple[TopLevel, ...]) -> dict[UnitId, Place]:
+        """Return where a plan puts the statements, if their costs are known by now."""
+        if self.settings.eager or self.settings.policy == "online" or not self._can_plan.is_set():
+            return {}
+        # late on purpose: networkx takes 0.1 s to import, and the look-ahead thread has the time
+        from taskpar_kernel.engine.planned import planned_places
+
+        return planned_places(tops, self.costs, self.settings.workers, self.settings.policy)
 
     def _may_gain(self, nodes: Sequence[ast.stmt], text: str) -> bool:
         """Whether a closer look at a cell can pay; the text is looked at first, at no cost."""
@@ -356,6 +369,8 @@ class Session:
 
     def _look(self) -> None:
         """Wake up when home is stuck in one statement, and send out what is ready."""
+        import_module("taskpar_kernel.engine.planned")
+        self._can_plan.set()
         while True:
             self._busy.wait()
             self._busy.clear()

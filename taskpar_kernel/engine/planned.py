@@ -1,0 +1,64 @@
+"""A cell whose costs are known comes in, the place of each statement goes out: the static policy.
+
+The first run of a cell goes by the on-line policy (`Lookahead` alone). From the second run on, when
+every dear statement was timed, the cell is planned as a whole. The rule: a plan only says where a
+statement goes and what stays home; what is ready, and what is committed, is decided as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from taskpar_kernel.engine.costs import Costs
+from taskpar_kernel.model.effects import Blocker, Effects, Reason
+from taskpar_kernel.model.ids import Place, StatementId, UnitId
+from taskpar_kernel.model.steps import TopLevel, Unit
+from taskpar_kernel.planning.choose import choose_plan
+from taskpar_kernel.planning.graph import TaskDetails, task_graph
+
+LEAST_UNITS = 3
+"""With fewer whole statements than this there is nothing to plan."""
+
+
+def planned_places(
+    tops: Sequence[TopLevel], costs: Costs, workers: int, policy: str
+) -> dict[UnitId, Place]:
+    """Return the planned place of each statement that may travel; empty: go by the on-line policy.
+
+    Raises:
+        UsageError: the policy has no such name.
+    """
+    whole = {i: top.steps[0] for i, top in enumerate(tops) if _is_whole(top)}
+    known = [costs.estimate(step) for step in whole.values() if isinstance(step, Unit)]
+    if len(known) < LEAST_UNITS or None in known or len(whole) < len(tops) // 2:
+        return {}
+    statements = [
+        (StatementId(i), top.effects if i in whole else _at_home(top.effects))
+        for i, top in enumerate(tops)
+    ]
+    details = {
+        StatementId(i): TaskDetails(_seconds(top, costs), top.steps[0].text, top.steps[0].line)
+        for i, top in enumerate(tops)
+    }
+    plan = choose_plan(task_graph(statements, details), workers, policy)
+    if not plan.is_parallel:
+        return {}
+    places = {p.task: p.place for p in plan.placements}
+    return {
+        step.id: places[StatementId(i)] for i, step in whole.items() if StatementId(i) in places
+    }
+
+
+def _is_whole(top: TopLevel) -> bool:
+    first = top.steps[0]
+    return len(top.steps) == 1 and isinstance(first, Unit) and first.node is top.node
+
+
+def _at_home(effects: Effects) -> Effects:
+    return replace(effects, home=effects.home or (Reason(Blocker.CONTROL, "", 0),))
+
+
+def _seconds(top: TopLevel, costs: Costs) -> float:
+    estimates = [costs.estimate(s) for s in top.steps if not hasattr(s, "body")]
+    return sum(e for e in estimates if e is not None)
