@@ -239,7 +239,8 @@ class CellRun:
         instance = self.look.find(order)
         reason, state = "", "home"
         eager = self._session.settings.eager
-        if eager or time.monotonic() - self._peeked_s > BETWEEN_PEEKS_S:
+        missing = eager and (instance is None or instance.attempt is None)
+        if missing or time.monotonic() - self._peeked_s > BETWEEN_PEEKS_S:
             self.peek(bold=False)
             instance = self.look.find(order)
         if instance is not None and instance.attempt is not None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -68,12 +68,20 @@ class Ledger:
         self.bundles: dict[Key, Bundle] = {}
         self._by_name: dict[str, Bundle] = {}
         self.epoch = 0
+        self.needed: Callable[[], Iterable[Bundle]] = tuple
+        """Gives the inputs of the attempts that are out."""
         self.home_is_busy = False
         """Whether home is just running something that may change anything."""
         self._ambient_epoch = _UNVERIFIED
         self._ambient_mark: dict[str, object] = {}
         self._ambient_key: Key | None = None
         self._ambient_sent: dict[str, object] = {}
+
+    def _active(self) -> list[Bundle]:
+        """Return the bundles that may still be asked about: the newest of each name, and inputs."""
+        recent = {b.key: b for b in self._by_name.values()}
+        recent |= {b.key: b for b in self.needed()}
+        return list(recent.values())
 
     def next_key(self) -> Key:
         """Return a key that no bundle of this pool had before."""
@@ -176,7 +184,7 @@ class Ledger:
         if effects.touch is Touch.ANY:
             self.ambient_mark()
             self.home_is_busy = True
-            for bundle in self.bundles.values():
+            for bundle in self._active():
                 self._fix(bundle)
 
     def _fix(self, bundle: Bundle) -> None:
@@ -202,7 +210,7 @@ class Ledger:
         """Compare, before they are trusted again, the bundles that hold these objects or memory."""
         for obj in objects:
             span = memory_of(obj)
-            for bundle in self.bundles.values():
+            for bundle in self._active():
                 if id(obj) in bundle.numbered.index_of or _lies_in(bundle, span):
                     bundle.verified = _UNVERIFIED
 

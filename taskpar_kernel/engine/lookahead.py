@@ -32,7 +32,7 @@ from taskpar_kernel.analysis.sources import global_names
 from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.stream import Binding, Instance, Item, Opaque, Order, Stream
 from taskpar_kernel.errors import NotPortable
-from taskpar_kernel.model.effects import Effects, Scope
+from taskpar_kernel.model.effects import Blocker, Effects, Scope
 from taskpar_kernel.model.ids import HOME, Key, Place, Ticket, UnitId
 from taskpar_kernel.model.messages import (
     VALUE_NAME,
@@ -133,6 +133,7 @@ class Lookahead:
 
     def __post_init__(self) -> None:
         self.stream = Stream(self.tops, self._walk, lambda order: self.here[: len(order)] > order)
+        self.ledger.needed = lambda: [b for a in self._ahead() for b in (*a.inputs, a.outcome)]
 
     # Home moves --------------------------------------------------------------------------------
 
@@ -174,9 +175,7 @@ class Lookahead:
                 continue
             lost.dropped = lost.outcome.dropped = True
             gone.append(lost)
-            queue += [
-                a for a in self.attempts.values() if any(b is lost.outcome for _, b in a.reads)
-            ]
+            queue += [a for a in self._ahead() if any(b is lost.outcome for _, b in a.reads)]
         for lost in gone:
             if lost.instance.attempt is lost and lost is not attempt:
                 lost.instance.attempt = None
@@ -184,6 +183,14 @@ class Lookahead:
                 self.pool.abandon(lost.worker, (lost.ticket,))
                 if lost.started_s is not None:
                     self.pool.interrupt(lost.worker)
+
+    def _ahead(self) -> list[AttemptRecord]:
+        """Return the attempts of statements that home has not passed."""
+        return [
+            item.attempt
+            for item in self.window
+            if isinstance(item, Instance) and item.attempt is not None
+        ]
 
     # The scan ----------------------------------------------------------------------------------
 
@@ -208,6 +215,8 @@ class Lookahead:
                     self._env |= {n: _Known(v) for n, v in item.values.items()}
                 elif isinstance(item, Opaque):
                     self._pend(item.effects)
+                elif _reads_clock(item) and item.order > self.here:
+                    break  # work that overtook a clock read would make the user's durations untrue
                 else:
                     sent += self._consider(item, bold=bold)
         except Full:
@@ -227,7 +236,7 @@ class Lookahead:
     def _load(self, ready: frozenset[Place]) -> dict[Place, tuple[int, float]]:
         now_s = time.monotonic()
         loads = dict.fromkeys(sorted(ready), (0, 0.0))
-        for attempt in self.attempts.values():
+        for attempt in self._ahead():
             if not attempt.over and attempt.worker in loads:
                 number, seconds = loads[attempt.worker]
                 cost_s = self._cost(attempt.instance)
@@ -580,6 +589,10 @@ def roughly_bytes(value: Any) -> int:
         used = value.memory_usage(deep=False)
         return int(used if isinstance(used, int) else used.sum())
     return sys.getsizeof(value, 0) if type(value) in (list, dict, set, str, bytes) else 0
+
+
+def _reads_clock(instance: Instance) -> bool:
+    return any(reason.blocker is Blocker.CLOCK for reason in instance.effects.home)
 
 
 def _needed_before(sources: dict[str, Any]) -> list[_Deferred]:

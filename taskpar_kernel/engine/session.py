@@ -374,7 +374,7 @@ class Session:
         while True:
             self._busy.wait()
             self._busy.clear()
-            while (cell := self._cell) is not None:
+            while (cell := self._cell) is not None and not self.settings.eager:
                 busy_s = time.monotonic() - cell.since_s
                 if busy_s < BUSY_S or cell.waiting:
                     time.sleep(BUSY_S)
