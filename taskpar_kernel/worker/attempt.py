@@ -403,7 +403,11 @@ class Attempts:
             if not old.held:
                 self.bundles.drop_live([key])
                 continue
-            self.bundles.adopt(key, old.without(touched))
+            rest = old.without(touched)
+            if rest.names:
+                self.bundles.adopt(key, rest)
+            else:
+                self.bundles.drop_live([key], "its objects were changed since")
 
 
 def _pickle_outcome(

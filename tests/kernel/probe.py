@@ -361,9 +361,6 @@ def namespace() -> dict[str, object]:
         "deleted": sorted(_start["names"] - ip.user_ns.keys()),
         "out": {str(k): digest.of(v) for k, v in ip.user_ns["Out"].items()},
         "in": list(ip.user_ns["In"]),
-        "registry": Digest().of(
-            {k: v for k, v in ip.user_ns.get("__warningregistry__", {}).items() if k != "version"}
-        ),
     }
 
 
