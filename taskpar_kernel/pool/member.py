@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from taskpar_kernel.transport.sockets import Frames, Reader, Sockets, Writer
 
 STARTING, READY, GONE, FAILED = "starting", "ready", "gone", "failed"
-MOST_RESTARTS = 3
+MOST_RESTARTS = 10
 RESTART_WINDOW_S = 30.0
 
 

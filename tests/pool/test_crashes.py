@@ -31,6 +31,7 @@ from taskpar_kernel.model.messages import (
     Value,
 )
 from taskpar_kernel.pool.link import WorkerPool
+from taskpar_kernel.pool.member import MOST_RESTARTS
 from taskpar_kernel.pool.pool import Pool
 from taskpar_kernel.settings import Settings
 from taskpar_kernel.transport.pickling import pack
@@ -193,11 +194,11 @@ def test_sender_that_exits_before_the_receiver_is_up(link: WorkerPool, events: E
 
 
 def test_worker_that_keeps_dying_is_given_up(link: WorkerPool, events: Events):
-    for number in range(4):
+    for number in range(MOST_RESTARTS + 1):
         events.until(Ready, worker=ONE)
         link.kill(ONE)
         lost = events.until(Lost, worker=ONE)
-        assert lost.final == (number == 3)
+        assert lost.final == (number == MOST_RESTARTS)
     assert "worker 1 cannot be kept running" in link.failure
     assert [c.state for c in link.describe()] == ["failed", "ready"]
     link.post(ONE, Script((Run(Ticket(1), "x = 1"),)))
