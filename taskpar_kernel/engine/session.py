@@ -294,11 +294,11 @@ class Session:
 
     def ran_at_home(self, node: ast.stmt) -> None:
         """Home ran a statement: what it imported, workers will need too."""
-        if isinstance(node, ast.Import | ast.ImportFrom) and self.pool is not None:
+        if isinstance(node, ast.Import | ast.ImportFrom):
             modules = tuple(m for m in _imported(node) if m not in self._loaded and _portable(m))
             if modules:
                 self._loaded |= dict.fromkeys(modules)
-                for worker in self.pool.ready:
+                for worker in self.pool.ready if self.pool is not None else ():
                     self._preload(worker, modules)
 
     def _preload(self, worker: Place, modules: tuple[str, ...]) -> None:
