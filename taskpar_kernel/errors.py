@@ -45,5 +45,9 @@ class NotPortable(TaskParError):
     """A value would not survive the journey exactly, so it does not travel."""
 
 
+class Hurried(TaskParError):
+    """Home is waiting for its turn: what the look-ahead had begun is given up; nothing is lost."""
+
+
 class InvariantError(TaskParError):
     """Our own state is broken; a defect of this package, never of the user's code."""

@@ -182,7 +182,11 @@ class Door:
         begin_s = time.monotonic()
         if self._session is None:  # the first cell does not wait for the engine to be imported
             failed = await native(nodelist, cell_name, interactivity, compiler, result)
-            self._early = (tuple(nodelist), time.monotonic() - begin_s)
+            ran = (tuple(nodelist), time.monotonic() - begin_s)
+            with self._making:  # the thread that starts the workers may have made it meanwhile
+                self._early, session = ran, self._session
+            if session is not None:
+                session.ran_natively(*ran)
             self._note_patches(nodelist)
             return failed
         nodes, shown = _normalised(nodelist, interactivity)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from taskpar_kernel.commit.apply import Opened, apply, open_outcome
 from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.history import why_home
-from taskpar_kernel.engine.lookahead import WORTH_S
+from taskpar_kernel.engine.lookahead import WORTH_S, Moment
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.stream import Instance, Order
 from taskpar_kernel.errors import NotPortable
@@ -48,6 +48,8 @@ _CHEAP_S = 0.0003
 a step, and nothing of that size is worth sending out one by one."""
 BETWEEN_PEEKS_S = 0.002
 """A scan takes up to a millisecond: home makes one only if it has worked longer than that."""
+_METERED_S = 0.005
+"""Over a shorter time than this, the cores a statement uses are not measured."""
 _WAIT_S = 0.25
 """Home looks around at least this often while it waits (a lost wake-up costs no more)."""
 _LIVE_S = 0.3
@@ -62,9 +64,9 @@ class CellRun:
         self._tops = tops
         self._namespace: dict[str, Any] = session.namespace
         self.look = session.new_lookahead(tops)
-        self._ledger = self.look.ledger
+        self._ledger = self.look.dispatch.ledger
         self.history = session.new_history()
-        self.history.names = self.look.labels
+        self.history.names = self.look.dispatch.labels
         self.since_s = time.monotonic()
         """When home began what it is doing now."""
         self.waiting = False
@@ -76,6 +78,8 @@ class CellRun:
         self._at: UnitId | None = None
         self._short: dict[UnitId, list[float]] = {}
         self._peeked_s = 0.0
+        self._metered = (0.0, 0.0)
+        self._failed = False
         self._left: Effects | None = None
         self._rest_of_statement = Effects(touch=Touch.NOTHING)
         self._loops: dict[UnitId, _Stepped] = {}
@@ -106,7 +110,7 @@ class CellRun:
         self._arrive(())
         if self._session.settings.eager or self._is_planned():
             self._plain = False
-            self.peek(bold=False)
+            self.peek(Moment())
         for index, top in enumerate(self._tops):
             first = top.steps[0]
             self._top = top
@@ -151,7 +155,7 @@ class CellRun:
         with self._session.lock:
             self._end_running()
             self._end_short()
-            for attempt in tuple(self.look.attempts.values()):
+            for attempt in tuple(self.look.dispatch.attempts.values()):
                 if not attempt.over:
                     self.look.drop(attempt)
 
@@ -176,6 +180,18 @@ class CellRun:
 
     def _run_here(self, step: Step, reason: str, state: str = "home") -> None:
         self._running = (step, time.monotonic(), reason, state)
+        self._meter()
+
+    def _meter(self) -> None:
+        self._metered = (time.process_time() - self._session.meter.mine_s, time.monotonic())
+
+    def _threads(self) -> float | None:
+        """Return how many cores were used since `_meter`, or None if that was too short a time."""
+        cpu_s, wall_s = self._metered
+        passed_s = time.monotonic() - wall_s
+        if passed_s < _METERED_S:
+            return None
+        return (time.process_time() - self._session.meter.mine_s - cpu_s) / passed_s
 
     def _end_pass(self) -> None:
         if self._at is not None:
@@ -191,7 +207,7 @@ class CellRun:
         end_s = time.monotonic()
         self.history.home(step, start_s, end_s, reason, state)
         if not isinstance(step, LoopStep):
-            self._session.costs.observe(step, end_s - start_s)
+            self._session.costs.observe(step, end_s - start_s, self._threads())
 
     def _end_short(self) -> None:
         for number, (count, total_s, start_s) in self._short.items():
@@ -202,13 +218,30 @@ class CellRun:
             self.history.home(step, start_s, start_s + total_s, reason)
         self._short = {}
 
-    def peek(self, *, bold: bool) -> int:
-        """Send out what can run ahead now. Called by home, and by the look-ahead thread."""
+    def peek(self, moment: Moment) -> int:
+        """Send out what can run ahead now; home asks."""
         with self._session.lock:
+            self._peeked_s = time.monotonic()
+            return self._scan(moment)
+
+    def _scan(self, moment: Moment) -> int:
+        """Scan, unless that failed once: no defect of ours costs the user his cell."""
+        if self._failed:
+            return 0
+        try:
+            return self.look.scan(moment)
+        except Exception as error:  # noqa: BLE001 - the loop's edge: home goes on alone
+            self._failed = True
+            self.history.notes.append(f"taskpar: looking ahead failed: {error!r}")
+            return 0
+
+    def look_ahead(self, moment: Moment) -> int:
+        """Send out what can run ahead while home is busy; the look-ahead thread asks."""
+        with self._session.lock.ahead():
             self._peeked_s = time.monotonic()
             if self._plain and self._top is not None:
                 self._end_plain()
-            return self.look.scan(bold=bold)
+            return self._scan(moment)
 
     def _end_plain(self) -> None:
         """The look-ahead thread begins to send out while home is in the middle of something.
@@ -221,6 +254,7 @@ class CellRun:
         if self._at is not None:
             self.look.move_to(self._order_of(self._at))
             self._running = (self._steps[self._at], self.since_s, "", "home")
+            self._meter()
             self._at = None
             self._left = combined(s.effects for s in flat(self._top.steps)) if self._top else None
             if self._left is not None:
@@ -241,7 +275,7 @@ class CellRun:
         eager = self._session.settings.eager
         missing = eager and (instance is None or instance.attempt is None)
         if missing or time.monotonic() - self._peeked_s > BETWEEN_PEEKS_S:
-            self.peek(bold=False)
+            self.peek(Moment())
             instance = self.look.find(order)
         if instance is not None and instance.attempt is not None:
             attempt = instance.attempt
@@ -385,7 +419,7 @@ class CellRun:
                     break
                 if waited_s > _LIVE_S:
                     attempt.shown = self._session.relay.show_live(attempt.outputs, attempt.shown)
-                self.peek(bold=True)
+                self.peek(Moment(bold=True, idle=True))
                 try:
                     self._session.wake.get(timeout=_WAIT_S)
                 except queue.Empty:
@@ -398,7 +432,7 @@ class CellRun:
         """Whether the attempt's worker is busy with something else, so that home is free first."""
         if attempt.started_s is not None or self._session.settings.eager:
             return False
-        for other in self.look.attempts.values():
+        for other in self.look.dispatch.attempts.values():
             same = other.worker == attempt.worker and other is not attempt
             if same and not other.over and other.started_s is not None:
                 known = self._session.costs.known(other.instance.step)
@@ -439,7 +473,7 @@ class CellRun:
         self.history.took(attempt)
         if attempt.finished is not None:
             seconds = attempt.finished.end_s - attempt.finished.start_s
-            self._session.costs.observe(step, seconds)
+            self._session.costs.observe_away(step, seconds)
 
     def _squash(self, attempt: AttemptRecord) -> None:
         with self._session.lock:
@@ -485,7 +519,7 @@ class _Stepped:
 
     def _is_cheap(self) -> bool:
         spent_s = time.monotonic() - self._begin_s
-        return spent_s < _CHEAP_S * _CHEAP_STEPS and not self._cell.look.attempts
+        return spent_s < _CHEAP_S * _CHEAP_STEPS and not self._cell.look.dispatch.attempts
 
 
 def _raise_interrupt(node: ast.stmt) -> ast.stmt:

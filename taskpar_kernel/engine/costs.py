@@ -1,4 +1,4 @@
-"""Seconds and changes seen by statement come in, estimates for the next run go out; in memory."""
+"""What was seen of statements and cells comes in, estimates for the next run go out; in memory."""
 
 from __future__ import annotations
 
@@ -9,28 +9,55 @@ from taskpar_kernel.model.steps import HomeStep, Unit
 _LAST = 4
 """Of so many observations the least counts: what disturbs a run (a first call, another process,
 the look-ahead thread) only ever makes it longer."""
+_ENOUGH = 2
+_SLOWER = 1.8
+_MOST_CELLS = 10_000
 
 
 class Costs:
-    """Seconds per run of a statement, and what it was seen to change, learned by its text."""
+    """Seconds and cores per run of a statement, and what it was seen to change, by its text.
+
+    Whole cells are remembered too: one that is short is not worth a closer look the next time.
+    """
 
     def __init__(self) -> None:
         self._seconds: dict[str, deque[float]] = {}
+        self._away: dict[str, deque[float]] = {}
+        self._threads: dict[str, deque[float]] = {}
         self._changes: dict[str, frozenset[str]] = {}
+        self._cells: dict[int, float] = {}
 
-    def observe(self, step: Unit | HomeStep, seconds: float) -> None:
-        """Remember that one run of `step` took `seconds`."""
+    def observe(self, step: Unit | HomeStep, seconds: float, threads: float | None = None) -> None:
+        """Remember that one run of `step` took `seconds`, and how many cores it used meanwhile."""
         self._seconds.setdefault(step.text, deque(maxlen=_LAST)).append(seconds)
+        if threads is not None:
+            self._threads.setdefault(step.text, deque(maxlen=_LAST)).append(threads)
+
+    def observe_away(self, step: Unit | HomeStep, seconds: float) -> None:
+        """Remember that one run of `step` took `seconds` on a worker."""
+        self._away.setdefault(step.text, deque(maxlen=_LAST)).append(seconds)
 
     def known(self, step: Unit | HomeStep) -> float | None:
         """Return the observed seconds of one run, or None."""
-        observed = self._seconds.get(step.text)
-        return min(observed) if observed else None
+        observed = (*self._seconds.get(step.text, ()), *self._away.get(step.text, ()))
+        return min(observed, default=None)
+
+    def pays(self, step: Unit | HomeStep) -> bool:
+        """Whether workers, busy side by side, are not seen to take much longer than home alone.
+
+        They do where a statement uses all cores by itself, or what all of them have to share.
+        """
+        here, away = self._seconds.get(step.text), self._away.get(step.text, ())
+        return not here or len(away) < _ENOUGH or min(away) < _SLOWER * min(here)
 
     def estimate(self, step: Unit | HomeStep) -> float | None:
         """Return the seconds one run takes: observed, else what the tables tell, else None."""
-        observed = self._seconds.get(step.text)
-        return min(observed) if observed else step.effects.cost_s
+        known = self.known(step)
+        return step.effects.cost_s if known is None else known
+
+    def threads(self, step: Unit | HomeStep) -> float | None:
+        """Return how many cores one run was seen to use at home, or None."""
+        return max(self._threads.get(step.text, ()), default=None)
 
     def observe_changes(self, step: Unit | HomeStep, names: frozenset[str]) -> None:
         """Remember that `step` changed, in place, what these names are bound to."""
@@ -40,3 +67,13 @@ class Costs:
     def changes(self, step: Unit | HomeStep) -> frozenset[str]:
         """Return the names whose objects `step` changes: predicted, or seen before."""
         return step.effects.changes | self._changes.get(step.text, frozenset())
+
+    def observe_cell(self, text: str, wall_s: float) -> None:
+        """Remember how long a whole cell took."""
+        if len(self._cells) >= _MOST_CELLS:
+            self._cells.clear()
+        self._cells[hash(text)] = wall_s
+
+    def cell_s(self, text: str) -> float | None:
+        """Return how long a cell of this text took the last time, or None."""
+        return self._cells.get(hash(text))

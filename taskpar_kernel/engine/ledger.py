@@ -62,8 +62,12 @@ class Bundle:
 class Ledger:
     """The bundles of one cell run. Not thread-safe: the engine's lock guards it."""
 
-    def __init__(self, keys: count[int], segments: Segments):
+    def __init__(
+        self, keys: count[int], segments: Segments, check: Callable[[], None] = lambda: None
+    ):
         self._keys = keys
+        self._check = check
+        """Called again and again while something is pickled; may raise to give that up."""
         self._segments = segments
         self.bundles: dict[Key, Bundle] = {}
         self._by_name: dict[str, Bundle] = {}
@@ -95,6 +99,11 @@ class Ledger:
         if bundle is None or bundle.dropped or worker not in bundle.holders:
             return False
         return bundle.objects.get(name, self) is value
+
+    def packed(self, name: str, value: object) -> bool:
+        """Whether this value of `name` was sent before, so that sending it again costs little."""
+        bundle = self._by_name.get(name)
+        return bundle is not None and not bundle.dropped and bundle.objects.get(name) is value
 
     def bundles_for(self, values: Mapping[str, Any], worker: Place) -> dict[str, Bundle]:
         """Return, for each name, the bundle that holds its value as home has it now.
@@ -136,7 +145,7 @@ class Ledger:
 
     def _pickle(self, values: dict[str, Any]) -> Parcel:
         states: list[Any] = []
-        parcel = pickle_value((values, states, ()))
+        parcel = pickle_value((values, states, ()), check=self._check)
         parcel.numbered.forget(values, states)
         return parcel
 
@@ -148,7 +157,7 @@ class Ledger:
             parcel.fingerprint(),
             _UNVERIFIED if self.home_is_busy else self.epoch,
             {HOME},
-            parcel.place(self._segments),
+            parcel.place(self._segments, self._check),
             spans=parcel.spans,
         )
         self.bundles[bundle.key] = bundle

@@ -7,22 +7,30 @@ statement goes and what stays home; what is ready, and what is committed, is dec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from taskpar_kernel.engine.costs import Costs
+from taskpar_kernel.engine.sizes import size_of
 from taskpar_kernel.model.effects import Blocker, Effects, Reason
 from taskpar_kernel.model.ids import Place, StatementId, UnitId
 from taskpar_kernel.model.steps import TopLevel, Unit
 from taskpar_kernel.planning.choose import choose_plan
 from taskpar_kernel.planning.graph import TaskDetails, task_graph
 
+_BYTES_PER_S = 2e9
+"""At which the plan's transfers go: what takes longer to pickle counts as so much larger."""
 LEAST_UNITS = 3
 """With fewer whole statements than this there is nothing to plan."""
 
 
 def planned_places(
-    tops: Sequence[TopLevel], costs: Costs, workers: int, policy: str
+    tops: Sequence[TopLevel],
+    costs: Costs,
+    namespace: Mapping[str, Any],
+    workers: int,
+    policy: str,
 ) -> dict[UnitId, Place]:
     """Return the planned place of each statement that may travel; empty: go by the on-line policy.
 
@@ -41,7 +49,9 @@ def planned_places(
         StatementId(i): TaskDetails(_seconds(top, costs), top.steps[0].text, top.steps[0].line)
         for i, top in enumerate(tops)
     }
-    plan = choose_plan(task_graph(statements, details), workers, policy)
+    read = frozenset[str]().union(*(top.effects.reads for top in tops)) & namespace.keys()
+    sizes = {name: int(_BYTES_PER_S * size_of(namespace[name]).pack_s) for name in read}
+    plan = choose_plan(task_graph(statements, details, sizes), workers, policy)
     if not plan.is_parallel:
         return {}
     places = {p.task: p.place for p in plan.placements}

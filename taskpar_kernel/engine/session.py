@@ -23,10 +23,13 @@ from taskpar_kernel.analysis.decompose import decompose
 from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.cell import CellRun, flat
 from taskpar_kernel.engine.costs import Costs
+from taskpar_kernel.engine.dispatch import Dispatch
 from taskpar_kernel.engine.history import History
 from taskpar_kernel.engine.ledger import Ledger
-from taskpar_kernel.engine.lookahead import Lookahead
+from taskpar_kernel.engine.loads import Meter
+from taskpar_kernel.engine.lookahead import Lookahead, Moment
 from taskpar_kernel.engine.relay import Relay
+from taskpar_kernel.engine.turn import Turn
 from taskpar_kernel.errors import PoolError, TaskParError
 from taskpar_kernel.model.ids import HOME, Key, Place, Ticket, UnitId
 from taskpar_kernel.model.messages import (
@@ -55,7 +58,6 @@ BUSY_S = 0.01
 _AGAIN_S = 0.02
 SHORT_CELL_S = 0.015
 """A cell that took less than this is run as it is the next time: looking closer costs a tenth."""
-MOST_CELLS = 10_000
 _SUSPENDING = ("await", "async", "yield", "return")
 
 _last: list[Callable[[], RunRecord]] = []
@@ -81,7 +83,8 @@ class Session:
 
     def __init__(self, shell: Any, settings: Settings):
         self.settings = settings
-        self.lock = threading.RLock()
+        self.lock = Turn()
+        self.meter = Meter()
         self.wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.costs = Costs()
         self.relay = Relay(shell)
@@ -98,7 +101,6 @@ class Session:
         self._warned = False
         self._loaded: dict[str, None] = {}
         self._importing: Counter[Place] = Counter()
-        self._walls: dict[int, float] = {}
         self._text = ""
         self._compile: Callable[[ast.AST], Any] = _plain_compile
 
@@ -187,7 +189,7 @@ class Session:
             return None
         self._compile = compile_unit
         cell = CellRun(self, tops)
-        cell.look.places = self._planned(tops)
+        cell.look.dispatch.places = self._planned(tops)
         return cell
 
     def _planned(self, tops: tuple[TopLevel, ...]) -> dict[UnitId, Place]:
@@ -197,7 +199,9 @@ class Session:
         # late on purpose: networkx takes 0.1 s to import, and the look-ahead thread has the time
         from taskpar_kernel.engine.planned import planned_places
 
-        return planned_places(tops, self.costs, self.settings.workers, self.settings.policy)
+        return planned_places(
+            tops, self.costs, self.namespace, self.settings.workers, self.settings.policy
+        )
 
     def _may_gain(self, nodes: Sequence[ast.stmt], text: str) -> bool:
         """Whether a closer look at a cell can pay; the text is looked at first, at no cost."""
@@ -207,7 +211,8 @@ class Session:
             return False
         if self.settings.eager:
             return True
-        if self._walls.get(hash(text), SHORT_CELL_S) < SHORT_CELL_S:
+        cell_s = self.costs.cell_s(text)
+        if cell_s is not None and cell_s < SHORT_CELL_S:
             return False
         return "(" in text and any(map(_calls, nodes))
 
@@ -240,19 +245,13 @@ class Session:
             self._cell = None
             self._busy.clear()
             self._forget(cell)
-            record = cell.history.record(len(cell.look.attempts), cell.waited_s)
-            self._remember(record.wall_s)
+            record = cell.history.record(len(cell.look.dispatch.attempts), cell.waited_s)
+            self.costs.observe_cell(self._text, record.wall_s)
             _last[:] = [lambda: record]
-
-    def _remember(self, wall_s: float) -> None:
-        """Note how long the cell took, so that a short one is not looked at again."""
-        if len(self._walls) >= MOST_CELLS:
-            self._walls.clear()
-        self._walls[hash(self._text)] = wall_s
 
     def ran_natively(self, nodes: Sequence[ast.stmt], wall_s: float) -> None:
         """A cell ran as it is: nothing went out."""
-        self._remember(wall_s)
+        self.costs.observe_cell(self._text, wall_s)
         for node in nodes:
             self.ran_at_home(node)
         _last[:] = [partial(serial_record, tuple(nodes), wall_s, self.settings.workers)]
@@ -261,18 +260,17 @@ class Session:
         """Return a fresh look-ahead over these statements."""
         assert self.pool is not None
         self._attempts = {}
-        return Lookahead(
-            tops,
+        dispatch = Dispatch(
             self.namespace,
-            Ledger(self._keys, self.segments),
+            Ledger(self._keys, self.segments, self.lock.check),
             self.pool,
             self.costs,
             self.settings,
             self._compile,
             lambda: Ticket(next(self._tickets)),
             self._attempts,
-            self.free_workers,
         )
+        return Lookahead(tops, dispatch, self.free_workers)
 
     def new_history(self) -> History:
         """Return an empty history of a cell that starts now."""
@@ -281,7 +279,7 @@ class Session:
     def _forget(self, cell: CellRun) -> None:
         """Let go of the cell's bundles, here and on the workers."""
         pool = self.pool
-        bundles = tuple(cell.look.ledger.bundles.values())
+        bundles = tuple(cell.look.dispatch.ledger.bundles.values())
         for bundle in bundles:
             if bundle.packed is not None:
                 Segments.release(bundle.packed.buffers)
@@ -354,7 +352,7 @@ class Session:
                 attempt.lost = f"ended ({event.why})"
         cell = self._cell
         if cell is not None:
-            for bundle in tuple(cell.look.ledger.bundles.values()):
+            for bundle in tuple(cell.look.dispatch.ledger.bundles.values()):
                 bundle.holders.discard(event.worker)
 
     # The look-ahead thread ------------------------------------------------------------------------
@@ -374,17 +372,14 @@ class Session:
         while True:
             self._busy.wait()
             self._busy.clear()
+            self.meter.read()
             while (cell := self._cell) is not None and not self.settings.eager:
                 busy_s = time.monotonic() - cell.since_s
+                threads = self.meter.read()
                 if busy_s < BUSY_S or cell.waiting:
                     time.sleep(BUSY_S)
                     continue
-                try:
-                    sent = cell.peek(bold=True)
-                except Exception as error:  # noqa: BLE001 - the loop's edge: home goes on alone
-                    cell.history.notes.append(f"taskpar: looking ahead failed: {error!r}")
-                    break
-                if not sent:
+                if not cell.look_ahead(Moment(bold=True, threads=threads)):
                     self._busy.wait(_AGAIN_S)
                     self._busy.clear()
 

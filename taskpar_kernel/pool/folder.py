@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -30,8 +31,8 @@ _ROOM_BYTES = 103  # of 104 on macOS, 108 on Linux, with the closing zero
 def process_birth(pid: int) -> int | None:
     """Return a number that differs between two processes of the same pid; None if there is none."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-        return int(stat[stat.rindex(b")") + 2 :].split()[19])  # start in ticks since boot
+        line = Path(f"/proc/{pid}/stat").read_bytes()
+        return int(line[line.rindex(b")") + 2 :].split()[19])  # start in ticks since boot
     except (OSError, ValueError, IndexError):
         pass
     try:
@@ -91,25 +92,38 @@ def sweep() -> list[Path]:
 
 
 def _is_orphan(folder: Path) -> bool:
+    """Say whether the folder's owner is gone; one another sweep takes meanwhile is not."""
     match = _NAME.fullmatch(folder.name)
-    if match is None or folder.is_symlink() or folder.stat().st_uid != os.getuid():
+    return match is not None and _is_ours(folder) and not _lives(match) and not _is_locked(folder)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        status = folder.lstat()
+    except OSError:
         return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+
+
+def _lives(match: re.Match[str]) -> bool:
     birth = process_birth(int(match["pid"]))
-    if birth is not None and birth == int(match["birth"]):
-        return False
+    return birth is not None and birth == int(match["birth"])
+
+
+def _is_locked(folder: Path) -> bool:
     try:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return True
-    except OSError:
         return False
+    except OSError:
+        return True
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return False
+        return True
     finally:
         os.close(lock)
-    return True
+    return False
 
 
 def _make(path: Path) -> int:

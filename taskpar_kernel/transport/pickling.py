@@ -26,7 +26,7 @@ from typing import Any
 import cloudpickle
 import xxhash
 
-from taskpar_kernel.errors import NotPortable
+from taskpar_kernel.errors import Hurried, NotPortable
 from taskpar_kernel.model.ids import Key
 from taskpar_kernel.model.messages import Packed
 from taskpar_kernel.seed import HashSeed
@@ -50,6 +50,8 @@ from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
 from taskpar_kernel.transport.states import frame_parts, without_cache
 
 Reference = tuple[Key, int]
+Check = Callable[[], None]
+"""Called now and then during long work; what it raises ends that work."""
 
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), type(...), tuple, frozenset)
 _BY_NAME = (types.BuiltinFunctionType, types.ModuleType, types.MethodDescriptorType)
@@ -119,9 +121,9 @@ class Parcel:
                 digest.update(buffer)
         return self.inband, digest.digest()
 
-    def place(self, segments: Segments = NO_SEGMENTS) -> Packed:
+    def place(self, segments: Segments = NO_SEGMENTS, check: Check | None = None) -> Packed:
         """Copy the buffers out (large ones into a shared segment) and return the frames."""
-        return Packed(self.inband, segments.put(self.buffers))
+        return Packed(self.inband, segments.put(self.buffers, check))
 
 
 def has_identity(value: object) -> bool:  # noqa: PLR0911
@@ -220,6 +222,18 @@ class _ComparingPickler(_ReferringPickler):
         return sys.intern(obj) if type(obj) is str else super().persistent_id(obj)
 
 
+class _Checked(io.BytesIO):
+    """A file that calls `check` before each frame of the pickle (64 KiB, or a large object)."""
+
+    def __init__(self, check: Check):
+        super().__init__()
+        self._check = check
+
+    def write(self, frame: Any) -> int:
+        self._check()
+        return super().write(frame)
+
+
 _NAN = "nan"
 _NAN_OPCODES = (b"G\x7f\xf8\x00", b"G\xff\xf8\x00")
 
@@ -263,12 +277,14 @@ def pickle_value(
     *,
     exact: bool = True,
     comparing: bool = False,
+    check: Check | None = None,
 ) -> Parcel:
     """Pickle `value`; objects in `known` (id → reference) are written as references.
 
     A second pass is made where the first finds arrays that share memory, or a nan. Not `exact`:
     what the user wrote to pickle his objects is trusted, and one nan is as good as another.
-    `comparing`: for fingerprints that are compared across processes.
+    `comparing`: for fingerprints that are compared across processes. `check` is called for every
+    frame and large array, and may raise Hurried.
 
     Raises:
         NotPortable: the value, or a part of it, would not arrive as it is.
@@ -276,13 +292,13 @@ def pickle_value(
     kind: type[_Pickler] = _ReferringPickler if known else _Pickler
     if comparing:
         kind = _ComparingPickler
-    inband, buffers, pickler = _dump(value, known or {}, {}, kind, exact)
+    inband, buffers, pickler = _dump(value, known or {}, {}, kind, exact, check)
     groups = pickler.arrays.shared()
     roots = shared_roots(groups) if groups else {}
     if exact and kind is _Pickler and any(opcode in inband for opcode in _NAN_OPCODES):
         kind = _ReferringPickler
     if roots or type(pickler) is not kind:
-        inband, buffers, pickler = _dump(value, known or {}, roots, kind, exact)
+        inband, buffers, pickler = _dump(value, known or {}, roots, kind, exact, check)
         if pickler.arrays.shared():
             raise NotPortable("arrays that share memory would arrive apart")
     memo = pickler.memo.copy()
@@ -311,15 +327,15 @@ def _dump(
     roots: Mapping[int, Any],
     kind: type[_Pickler],
     exact: bool,
+    check: Check | None,
 ) -> tuple[bytes, list[pickle.PickleBuffer], _Pickler]:
-    file, buffers = io.BytesIO(), list[pickle.PickleBuffer]()
+    buffers = list[pickle.PickleBuffer]()
+    file = io.BytesIO() if check is None else _Checked(check)
     pickler = kind(file, buffers, known, roots)
     pickler.exact = exact
     try:
         pickler.dump(value)
-    except NotPortable:
-        raise
-    except (KeyboardInterrupt, SystemExit):
+    except (NotPortable, Hurried, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a user's own __reduce__ may raise anything
         raise NotPortable(f"cannot be pickled: {type(error).__name__}: {text_of(error)}") from error

@@ -1,0 +1,326 @@
+"""A ready unit and the sources of its input come in, a script for the best worker goes out.
+
+The rule: what is sent is what home has at this moment; everything that is assumed about it is
+written into the `AttemptRecord`, and checked when home comes to the statement.
+"""
+
+from __future__ import annotations
+
+import ast
+import marshal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from taskpar_kernel.engine.attempts import AttemptRecord
+from taskpar_kernel.engine.loads import Loads, Patience
+from taskpar_kernel.engine.sizes import Size, size_of
+from taskpar_kernel.engine.sources import (
+    Blocked,
+    Deferred,
+    Known,
+    Outcome,
+    Source,
+    needed_before,
+    split_modules,
+)
+from taskpar_kernel.errors import Hurried, NotPortable
+from taskpar_kernel.model.ids import HOME, Key, Place, Ticket, UnitId
+from taskpar_kernel.model.messages import (
+    VALUE_NAME,
+    Attempt,
+    Code,
+    Instruction,
+    Receive,
+    Script,
+    Send,
+    Value,
+)
+from taskpar_kernel.model.steps import HomeStep, Unit
+
+if TYPE_CHECKING:
+    from taskpar_kernel.engine.costs import Costs
+    from taskpar_kernel.engine.ledger import Bundle, Ledger
+    from taskpar_kernel.engine.stream import Instance, Order
+    from taskpar_kernel.pool.link import WorkerPool
+    from taskpar_kernel.settings import Settings
+
+WORTH_S = 0.004
+"""A statement known to be shorter than this stays home: going out and back costs a tenth of it."""
+UNKNOWN_S = 0.1
+"""What a statement of unknown cost counts for when the least loaded worker is chosen."""
+_PRELUDE_SHARE = 0.3
+"""Cheap statements are repeated by whoever needs what they make, up to this share of its time."""
+_BYTES_PER_S = 2e9
+_HANDOVER_S = 0.001
+"""What it takes, at the least, to hand a value from one worker to another."""
+
+
+class Full(Exception):
+    """No worker has room."""
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """Chooses a worker for a unit, and posts its script. It does not decide what may go out."""
+
+    namespace: dict[str, Any]
+    ledger: Ledger
+    pool: WorkerPool
+    costs: Costs
+    settings: Settings
+    compile_unit: Callable[[ast.Module], Any]
+    next_ticket: Callable[[], Ticket]
+    attempts: dict[Ticket, AttemptRecord]
+    places: dict[UnitId, Place] = field(default_factory=dict)
+    """Where the plan puts statements; what is not in it goes by the on-line policy."""
+    labels: dict[Key, dict[str, None]] = field(default_factory=dict)
+    """The names read from each bundle, for the record."""
+    _codes: dict[UnitId, bytes] = field(default_factory=dict)
+    _sizes: dict[int, tuple[object, Size]] = field(default_factory=dict)
+    _patience: Patience = field(default_factory=Patience)
+
+    def cost_s(self, instance: Instance) -> float:
+        """Return the seconds an instance counts for."""
+        estimate = self.costs.estimate(instance.step)
+        if self.settings.eager:  # all statements count alike, so that all workers get their share
+            return UNKNOWN_S
+        return UNKNOWN_S if estimate is None else estimate
+
+    def send_out(
+        self, instance: Instance, sources: dict[str, Source], loads: Loads, *, idle: bool
+    ) -> AttemptRecord:
+        """Send one instance to a worker; `idle`: home has nothing else to do.
+
+        Raises:
+            Blocked: it cannot go out now, or not yet.
+            Full: no worker, or no core, has room.
+        """
+        assert isinstance(instance.step, Unit)
+        prelude = needed_before(sources)
+        spent_s = sum(self.cost_s(d.instance) for d in prelude)
+        if spent_s > max(WORTH_S, _PRELUDE_SHARE * self.cost_s(instance)):
+            raise Blocked("what comes before it would have to be repeated, and takes too long")
+        if not loads.has_cores(self.costs.threads(instance.step)):
+            raise Blocked("it uses several cores by itself")
+        if not (self.settings.eager or self.costs.pays(instance.step)):
+            raise Blocked("workers side by side take much longer for it than home")
+        every = (*(d.sources for d in prelude), sources)
+        worker = self._choose(instance, sources, every, loads)
+        if not (idle or self.settings.eager):
+            self._be_patient(instance, every, loads.now_s)
+        try:
+            return self._post(instance, sources, prelude, worker, loads)
+        except NotPortable as why:
+            raise Blocked(str(why)) from None
+        except Hurried:
+            self._patience.hurried(_known_values(every).values())
+            raise
+
+    def _be_patient(
+        self, instance: Instance, every: Iterable[dict[str, Source]], now_s: float
+    ) -> None:
+        """Raise Blocked if sending the input costs home more than it has spent waiting for it."""
+        new = {n: v for n, v in _known_values(every).items() if not self.ledger.packed(n, v)}
+        pack_s = sum(self._size(value).pack_s for value in new.values())
+        cost_s = self.costs.known(instance.step)
+        if instance.step.id in self.places or (cost_s is not None and cost_s > 2 * pack_s):
+            return
+        if not self._patience.ends(new.values(), pack_s, now_s):
+            raise Blocked(f"sending its input would take {1e3 * pack_s:.0f} ms")
+
+    def _size(self, value: Any) -> Size:
+        known = self._sizes.get(id(value))
+        if known is None:
+            try:
+                size = size_of(value)
+            except Exception:  # noqa: BLE001 - a library's own idea of `nbytes` or `dtypes`
+                size = Size()
+            known = self._sizes[id(value)] = (value, size)
+        return known[1]
+
+    # The script ----------------------------------------------------------------------------------
+
+    def _post(
+        self,
+        instance: Instance,
+        sources: dict[str, Source],
+        prelude: list[Deferred],
+        worker: Place,
+        loads: Loads,
+    ) -> AttemptRecord:
+        inputs = [self._inputs(s, worker) for s in (*(d.sources for d in prelude), sources)]
+        _refuse_split_objects(bundles for bundles, _ in inputs)
+        ambient_key, ambient_mark, ambient = self.ledger.ambient_key()
+        everything = {b.key: b for found, _ in inputs for b in found.values()}
+        if ambient is not None:
+            everything[ambient.key] = ambient
+        for found, _ in inputs:
+            for name, bundle in found.items():
+                self.labels.setdefault(bundle.key, {})[name] = None
+        script: list[Instruction] = []
+        for bundle in everything.values():
+            self._deliver(bundle, worker, script)
+        bundles, modules = inputs[-1]
+        attempt = AttemptRecord(
+            self.next_ticket(),
+            instance,
+            worker,
+            self.ledger.expect(self.ledger.next_key(), worker),
+            tuple(bundles.items()),
+            tuple((name, sys.modules[module]) for name, module in modules),
+            ambient_mark,
+            tuple(everything.values()),
+            tuple(name for name, s in sources.items() if isinstance(s, Deferred)),
+            self.ledger.expect(self.ledger.next_key(), worker) if prelude else None,
+        )
+        script.append(self._instruction(attempt, sources, prelude, inputs, ambient_key))
+        self.attempts[attempt.ticket] = attempt
+        instance.attempt = attempt
+        self.pool.post(worker, Script(tuple(script)))
+        loads.add(attempt, self.cost_s(instance), self.costs.threads(instance.step) or 1.0)
+        attempt.ends_s = loads.ends_s(worker)
+        return attempt
+
+    def _instruction(
+        self,
+        attempt: AttemptRecord,
+        sources: dict[str, Source],
+        prelude: list[Deferred],
+        inputs: list[tuple[dict[str, Bundle], list[tuple[str, str]]]],
+        ambient: Key,
+    ) -> Attempt:
+        step = attempt.instance.step
+        number = {d.instance.order: i for i, d in enumerate(prelude)}
+        bundles, modules = inputs[-1]
+        return Attempt(
+            attempt.ticket,
+            attempt.outcome.key,
+            self._code(step),
+            f"line {step.line}: {step.text}",
+            _keys(bundles),
+            tuple(modules),
+            ambient,
+            tuple(sorted(self.costs.changes(step))),
+            tuple(
+                Code(self._code(d.instance.step), _keys(b), tuple(m), _made(d.sources, number))
+                for d, (b, m) in zip(prelude, inputs[:-1], strict=True)
+            ),
+            _made(sources, number),
+            None if attempt.replica is None else attempt.replica.key,
+        )
+
+    def _inputs(
+        self, sources: dict[str, Source], worker: Place
+    ) -> tuple[dict[str, Bundle], list[tuple[str, str]]]:
+        """Return the bundles and the modules from which these sources come."""
+        values, modules = split_modules(sources)
+        bundles = self.ledger.bundles_for(values, worker)
+        for name, source in sources.items():
+            if isinstance(source, Outcome):
+                bundles[name] = source.attempt.outcome
+        return bundles, modules
+
+    def _deliver(self, bundle: Bundle, worker: Place, script: list[Instruction]) -> None:
+        """See to it that `bundle` is at `worker` before the attempt that follows in `script`."""
+        if worker in bundle.holders:
+            return
+        limit_s = self.settings.receive_limit_s
+        if HOME in bundle.holders and bundle.packed is not None:
+            name = ", ".join(bundle.objects)
+            value = Value(bundle.key, HOME, bundle.packed, name, time.monotonic())
+            self.pool.send_value(worker, value)
+            script.append(Receive(bundle.key, HOME, limit_s))
+        else:
+            source = min((p for p in bundle.holders if p in self.pool.ready), default=None)
+            if source is None:
+                raise Blocked("the worker that held its input is gone")
+            self.pool.post(source, Script((Send(bundle.key, (worker,)),)))
+            script.append(Receive(bundle.key, source, limit_s))
+        bundle.holders.add(worker)
+
+    def _code(self, step: Unit | HomeStep) -> bytes:
+        code = self._codes.get(step.id)
+        if code is None:
+            node = step.node
+            if isinstance(node, ast.expr):
+                target = ast.Name(VALUE_NAME, ast.Store())
+                node = ast.copy_location(ast.Assign([target], node), node)
+                ast.copy_location(target, node)
+            code = marshal.dumps(self.compile_unit(ast.Module([node], [])))
+            self._codes[step.id] = code
+        return code
+
+    # The worker ----------------------------------------------------------------------------------
+
+    def _choose(
+        self,
+        instance: Instance,
+        sources: dict[str, Source],
+        every: Iterable[dict[str, Source]],
+        loads: Loads,
+    ) -> Place:
+        """Return the worker on which the instance would end first; ties go to the lowest number.
+
+        Raises:
+            Full: no worker has room.
+        """
+        stays = self._stays_put(instance, sources, loads)
+        if stays is not None:
+            return stays
+        made_by = {s.attempt.worker for s in sources.values() if isinstance(s, Outcome)}
+        ends = [s.attempt.ends_s - loads.now_s for s in sources.values() if isinstance(s, Outcome)]
+        made_s = max(ends, default=0.0)
+        values = _known_values(every)
+        known = self.costs.known(instance.step) is not None
+        best: tuple[float, Place] | None = None
+        for place, (_, seconds) in loads.places.items():
+            if not loads.has_room(place, known=known) and place not in made_by:
+                continue
+            new = (v for n, v in values.items() if not self.ledger.held(n, v, place))
+            start_s = seconds + sum(self._size(v).nbytes for v in new) / _BYTES_PER_S
+            if made_by - {place}:  # it waits for its input wherever it runs
+                start_s = max(start_s, made_s + _HANDOVER_S)
+            if best is None or start_s < best[0]:
+                best = (start_s, place)
+        if best is None:
+            raise Full
+        return best[1]
+
+    def _stays_put(
+        self, instance: Instance, sources: dict[str, Source], loads: Loads
+    ) -> Place | None:
+        """Return the worker that has the object which changes step by step, or that is planned."""
+        for name in self.costs.changes(instance.step):
+            source = sources.get(name)
+            if isinstance(source, Outcome) and source.attempt.worker in loads.places:
+                return source.attempt.worker
+        planned = self.places.get(instance.step.id)
+        return planned if planned in loads.places else None
+
+
+def _known_values(every: Iterable[dict[str, Source]]) -> dict[str, Any]:
+    return {n: s.value for found in every for n, s in found.items() if isinstance(s, Known)}
+
+
+def _keys(bundles: dict[str, Bundle]) -> tuple[tuple[str, Key], ...]:
+    return tuple((name, bundle.key) for name, bundle in bundles.items())
+
+
+def _made(sources: dict[str, Source], number: dict[Order, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(
+        (name, number[source.instance.order])
+        for name, source in sources.items()
+        if isinstance(source, Deferred)
+    )
+
+
+def _refuse_split_objects(inputs: Iterable[dict[str, Bundle]]) -> None:
+    """Raise NotPortable if two bundles of one attempt would hold copies of the same object."""
+    seen: dict[int, Bundle] = {}
+    for bundle in {b.key: b for bundles in inputs for b in bundles.values()}.values():
+        for number in bundle.numbered.index_of:
+            if seen.setdefault(number, bundle) is not bundle:
+                raise NotPortable("statements before it share objects with what it reads")
