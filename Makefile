@@ -9,7 +9,7 @@ CONFORMANCE := $(OUT)/conformance
 GALLERIES := $(OUT)/galleries
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab conformance galleries bench clean distclean
+.PHONY: help demo test lab conformance equality galleries bench clean distclean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,9 @@ conformance: $(CONFORMANCE)/venv/.stamp ## ipykernel's and nbclient's own suites
 
 galleries: $(GALLERIES)/venv/.stamp ## the example galleries of 13 libraries: taskpar against the stock kernel; hours, resumes
 	@$(GALLERIES)/venv/bin/python tests/galleries/run.py --cache $(GALLERIES) $(ARGS)
+
+equality: $(VENV)/.stamp-demo ## random programs under python3 and under taskpar, everything compared
+	@$(BIN)/python -m taskpar_kernel.testing.differential --workers 2,4 --jobs 2 $(ARGS)
 
 bench: $(VENV)/.stamp-demo ## time small cells against python3
 	@$(BIN)/python benchmarks/cells.py $(ARGS)

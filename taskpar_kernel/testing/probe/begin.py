@@ -80,6 +80,7 @@ def reset() -> str:
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
     gc.collect()
+    gc.freeze()  # what a kernel imported meanwhile
     return "reset"
 
 
