@@ -21,7 +21,7 @@ from taskpar_kernel.ambient import providers as ambient
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Touch
 from taskpar_kernel.model.ids import HOME, Key, Place
-from taskpar_kernel.model.messages import Packed, Replica
+from taskpar_kernel.model.messages import ITEMS_NAME, Packed, Replica
 from taskpar_kernel.transport.arrays import Span, memory_of
 from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value
 from taskpar_kernel.transport.segments import Segments
@@ -162,6 +162,19 @@ class Ledger:
         )
         self.bundles[bundle.key] = bundle
         self._by_name |= dict.fromkeys(values, bundle)
+        return bundle
+
+    def items_bundle(self, items: list[dict[str, Any]]) -> Bundle:
+        """Return a bundle with what the parts of a chunk read each.
+
+        Raises:
+            NotPortable: one of the values cannot travel.
+        """
+        values = {ITEMS_NAME: items}
+        parcel = self._pickle(values)
+        parcel.numbered.forget(items, *items)
+        bundle = self._place(values, parcel)
+        del self._by_name[ITEMS_NAME]
         return bundle
 
     def ambient_key(self) -> tuple[Key, dict[str, object], Bundle | None]:

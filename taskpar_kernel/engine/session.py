@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.analysis.decompose import decompose
 from taskpar_kernel.engine.attempts import AttemptRecord
-from taskpar_kernel.engine.cell import CellRun, flat
+from taskpar_kernel.engine.cell import BUSY_S, CellRun, flat
 from taskpar_kernel.engine.costs import Costs
 from taskpar_kernel.engine.dispatch import Dispatch
 from taskpar_kernel.engine.history import History
@@ -53,8 +53,6 @@ from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
 if TYPE_CHECKING:
     from taskpar_kernel.settings import Settings
 
-BUSY_S = 0.01
-"""Once home has been busy with one statement for this long, statements of unknown cost go out."""
 _AGAIN_S = 0.02
 SHORT_CELL_S = 0.015
 """A cell that took less than this is run as it is the next time: looking closer costs a tenth."""
