@@ -13,7 +13,7 @@ from taskpar_kernel.testing.differential.catalogue import Hazard
 from taskpar_kernel.testing.differential.templates import Scope
 
 _PROLOGUE = "prologue"
-_DEAR = 0.06
+_DEAR = 0.12
 """How many programs have work that takes milliseconds: in normal mode, only they run ahead."""
 _ENDS = 0.15
 """How many cells may hold a fragment that raises."""

@@ -6,9 +6,10 @@ fresh kernels, shrunk, and written down.
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from taskpar_kernel.testing.differential.tally import Tally
 from taskpar_kernel.testing.seen import differences
 
 Say = Callable[[str], None]
+_CELL = re.compile(r"^cell \d+")
 _TELL = 250
 """After so many programs a line tells how far the run is."""
 _AGAIN = 3
@@ -109,7 +111,7 @@ class Runner:
             return
         bench.renew(mode)
         bench.renew()
-        last, tries = list(verdict.differences), 0
+        last, tries, kinds = list(verdict.differences), 0, _kinds(verdict.differences)
 
         def fails(candidate: Program) -> bool:
             nonlocal tries
@@ -118,9 +120,10 @@ class Runner:
                 found = _differences(bench, candidate, mode, tries)
             except UnsteadyError:
                 return False
-            if found:
-                last[:] = found
-            return bool(found)
+            if not kinds & _kinds(found):
+                return False
+            last[:] = found
+            return True
 
         steady = any(fails(program) for _ in range(_AGAIN))
         smallest = shrink(program, fails) if steady else program
@@ -136,6 +139,11 @@ class Runner:
             if finding.steady and needed and needed <= present and finding.mode.name == mode.name:
                 return finding
         return None
+
+
+def _kinds(found: Sequence[str]) -> set[str]:
+    """Return what kinds of differences these are, so that shrinking does not end at another one."""
+    return {_CELL.sub("cell", line.partition(":")[0]) for line in found}
 
 
 def _differences(bench: Bench, program: Program, mode: Mode, tries: int) -> list[str]:
