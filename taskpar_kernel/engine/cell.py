@@ -188,9 +188,10 @@ class CellRun:
     def _begin_home(self) -> None:
         """Take down what home's code may do until the next hook."""
         if self._owed is not None:
-            self._left = combined((*(s.effects for s in self._owed), self._home_effects()))
+            bound = self._top.effects.writes if self._top else frozenset()
+            self._left = combined((*(s.effects for s in self._owed), self._home_effects()), bound)
             self._owed = None
-            self._ledger.before_home(self._left)
+            self._ledger.before_home(self._left, self._namespace)
 
     def _home_effects(self) -> Effects:
         """Return what home's own part of the present statement may do."""
@@ -372,9 +373,8 @@ class CellRun:
             inner = iter(iterable)
         except TypeError:  # an array without dimensions: the native loop says so itself
             return self._unstepped(number, iterable)
-        stepped = _Stepped(self, number, inner)
-        self._loops[number] = stepped
-        return stepped
+        stepped = self._loops[number] = _Stepped(self, number, inner)
+        return map(stepped, inner)
 
     def _unstepped(self, number: UnitId, iterable: Any) -> Any:
         self._loops[number] = _Stepped(self, number, iter(()))
@@ -595,7 +595,11 @@ class CellRun:
 
 
 class _Stepped:
-    """Iterator that tells the cell which iteration begins; it hands over when steps are cheap."""
+    """Tells the cell which iteration of a loop begins; hands over when steps are cheap.
+
+    The loop walks `map(stepped, iterable)`, so that an error of the iterable itself is raised with
+    no frame of ours; StopIteration from here ends that loop, and the native one goes on.
+    """
 
     def __init__(self, cell: CellRun, loop: UnitId, inner: Iterator[Any]):
         self._cell = cell
@@ -605,21 +609,16 @@ class _Stepped:
         self._begin_s = time.monotonic()
         self.rest: Iterator[Any] = iter(())
 
-    def __iter__(self) -> _Stepped:
-        return self
-
-    def __next__(self) -> Any:
+    def __call__(self, item: Any) -> Any:
         self._index += 1
-        __tracebackhide__ = True
         if self._index in _LOOKS:
             spent_s = time.monotonic() - self._begin_s
             if self._index == _CHEAP_STEPS and self._is_cheap(spent_s):
-                self.rest = self._inner
+                self.rest = chain((item,), self._inner)
                 self._cell.step(self._loop, sys.maxsize)  # home is past all of its steps
                 raise StopIteration
             if spent_s > BUSY_S and spent_s > _CHEAP_S * self._index:
                 self._cell.goes_on()
-        item = next(self._inner)
         self._cell.step(self._loop, self._index)
         return item
 
@@ -647,8 +646,11 @@ def flat(steps: Iterable[Step]) -> Iterator[Unit | HomeStep]:
             yield step
 
 
-def combined(parts: Iterable[Effects]) -> Effects:
-    """Return what several effects may change together (only what validation needs)."""
+def combined(parts: Iterable[Effects], bound: frozenset[str] = frozenset()) -> Effects:
+    """Return what several effects may change together (only what validation needs).
+
+    `bound`: names that may be bound anew meanwhile.
+    """
     touch = Touch.NOTHING
     changes: frozenset[str] = frozenset()
     for effects in parts:
@@ -657,7 +659,7 @@ def combined(parts: Iterable[Effects]) -> Effects:
         if effects.touch is Touch.OBJECTS:
             touch = Touch.OBJECTS
             changes |= effects.changes
-    return Effects(touch=touch, changes=changes)
+    return Effects(touch=touch, changes=changes, writes=bound)
 
 
 __all__ = ["CellRun", "combined", "flat", "same_value"]

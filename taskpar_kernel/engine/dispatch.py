@@ -403,6 +403,6 @@ def _refuse_split_objects(inputs: Iterable[dict[str, Bundle]]) -> None:
     """Raise NotPortable if two bundles of one attempt would hold copies of the same object."""
     seen: dict[int, Bundle] = {}
     for bundle in {b.key: b for bundles in inputs for b in bundles.values()}.values():
-        for number in bundle.numbered.index_of:
+        for number in (*bundle.numbered.index_of, *bundle.numbered.dicts):
             if seen.setdefault(number, bundle) is not bundle:
                 raise NotPortable("statements before it share objects with what it reads")
