@@ -14,7 +14,7 @@ import sys
 import tempfile
 import warnings
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,14 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 from taskpar_kernel.errors import TaskParError, UsageError
 from taskpar_kernel.settings import check_workers
-from taskpar_kernel.testing.compare import CellResult, Difference, Observation, differences
+from taskpar_kernel.testing.compare import (
+    CellResult,
+    Difference,
+    Observation,
+    differences,
+    differing_names,
+    first_difference,
+)
 from taskpar_kernel.testing.folders import Copy
 
 if TYPE_CHECKING:
@@ -70,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with ExitStack() as stack:
             place = _Place(options, Path(stack.enter_context(tempfile.TemporaryDirectory())))
             return asyncio.run(_verify(notebook, place))
-    except (TaskParError, OSError) as error:
+    except (TaskParError, OSError, RuntimeError) as error:  # also: a kernel did not start
         _say(f"taskpar verify: {error}", sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -117,17 +124,25 @@ class _Place:
 async def _verify(notebook: NotebookNode, place: _Place) -> int:
     number = sum(c.cell_type == "code" and bool(c.source.strip()) for c in notebook.cells)
     _say(f"{number} code cells, serially, then in parallel")
-    try:
-        one, files = await _ran(place, notebook, "serial", _progress(number))
-    except _NotFinished as broken:
-        raise UsageError(f"the serial run did not finish, nothing was compared: {broken}") from None
-    _say(f"cell  {'':{_WIDTH}} serial s parallel s  ahead")
-    try:
-        two, other_files = await _ran(place, notebook, "parallel", _table(one))
-    except _NotFinished as broken:
-        _say(f"  the parallel run did not finish, the serial one did: {broken}\nresults equal: no")
-        return 1
-    found = [*differences(one, two), *_of_files(files, other_files)]
+    # the first kernel lives on, idle, so that values which differ can be looked into
+    async with place.run(notebook, "serial") as serial:
+        try:
+            one = await _observed(serial, place, _progress(number))
+        except _NotFinished as broken:
+            told = f"the serial run did not finish, nothing was compared: {broken}"
+            raise UsageError(told) from None
+        files = place.files()
+        _say(f"cell  {'':{_WIDTH}} serial s parallel s  ahead")
+        async with place.run(notebook, "parallel") as parallel:
+            await parallel.wait_for_workers()
+            try:
+                two = await _observed(parallel, place, _table(one))
+            except _NotFinished as broken:
+                _say(f"  the parallel run did not finish, the serial one did: {broken}")
+                _say("results equal: no")
+                return 1
+            found = [*differences(one, two), *_of_files(files, place.files())]
+            found = await _explained(found, differing_names(one, two), serial, parallel)
     chance: set[str] = set()
     if found:
         _say("something differs; once more serially, to tell what differs by itself")
@@ -135,10 +150,8 @@ async def _verify(notebook: NotebookNode, place: _Place) -> int:
     return _verdict(found, chance, place.options, len(one.names), len(two.cells))
 
 
-async def _ran(
-    place: _Place, notebook: NotebookNode, kernel: str, on_cell: OnCell
-) -> tuple[Observation, dict[str, str]]:
-    """Run the notebook under one kernel; return what was seen, and the files it left.
+async def _observed(run: KernelRun, place: _Place, on_cell: OnCell) -> Observation:
+    """Run the notebook; return what was seen.
 
     Raises:
         _NotFinished: A cell took too long, or the kernel died.
@@ -153,11 +166,7 @@ async def _ran(
         on_cell(result, record)
 
     try:
-        async with place.run(notebook, kernel) as run:
-            if kernel == "parallel":
-                await run.wait_for_workers()
-            seen = await run.observe(count)
-            return seen, place.files()
+        return await run.observe(count)
     except CellTimeoutError:
         limit = f"{place.options.limit_s} s"
         raise _NotFinished(f"a cell after cell {last} took over {limit}") from None
@@ -166,15 +175,30 @@ async def _ran(
         raise _NotFinished(f"the kernel ended after cell {last}: {why}") from None
 
 
+async def _explained(
+    found: Sequence[Difference], names: Sequence[str], serial: KernelRun, parallel: KernelRun
+) -> list[Difference]:
+    """Add to each name that differs the first place inside its value that does."""
+    if not names:
+        return list(found)
+    left, right = await serial.detail(names), await parallel.detail(names)
+    first = {f"name {n}": first_difference(left[n], right[n]) for n in names}
+    return [
+        replace(d, what=f"{d.what}, first at\n    {first[d.where]}") if d.where in first else d
+        for d in found
+    ]
+
+
 async def _chance(
     place: _Place, notebook: NotebookNode, one: Observation, files: dict[str, str]
 ) -> set[str]:
     """Return where a second serial run differs from the first."""
-    try:
-        again, other = await _ran(place, notebook, "serial", lambda *_: None)
-    except _NotFinished:
-        return set()
-    return {d.where for d in [*differences(one, again), *_of_files(files, other)]}
+    async with place.run(notebook, "serial") as run:
+        try:
+            again = await _observed(run, place, lambda *_: None)
+        except _NotFinished:
+            return set()
+        return {d.where for d in [*differences(one, again), *_of_files(files, place.files())]}
 
 
 def _of_files(one: dict[str, str], two: dict[str, str]) -> list[Difference]:

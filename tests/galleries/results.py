@@ -24,6 +24,8 @@ class Result:
     version: str
     cells: int = 0
     left_out: str = ""
+    but_for: list[str] = field(default_factory=list)
+    """Names whose values two serial runs do not give alike: these are not compared."""
     serial_s: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     """By mode."""
@@ -43,6 +45,7 @@ class Result:
         if self.left_out:
             return f"{head} left out: {self.left_out[:120]}"
         text = f"{head} {self.serial_s:6.1f} s"
+        text += f" (but for {len(self.but_for)} names)" if self.but_for else ""
         for mode in modes:
             if mode in self.seconds:
                 found = len(self.differences[mode])
@@ -93,7 +96,7 @@ class Store:
 
 def totals(results: Sequence[Result], modes: Sequence[str]) -> list[str]:
     """Return a markdown table with one row for each library, and one for all."""
-    titles = ["library", "items compared", "left out", "serial s"]
+    titles = ["library", "items compared", "but for some names", "left out", "serial s"]
     titles += [f"{mode} {what}" for mode in modes for what in ("s", "ahead", "items that differ")]
     rows = [titles, ["---"] * len(titles)]
     for library in sorted({r.library for r in results}):
@@ -105,7 +108,12 @@ def totals(results: Sequence[Result], modes: Sequence[str]) -> list[str]:
 
 def _row(title: str, results: Sequence[Result], modes: Sequence[str]) -> list[str]:
     done = [r for r in results if not r.left_out]
-    row = [title, str(len(done)), str(len(results) - len(done))]
+    row = [
+        title,
+        str(len(done)),
+        str(sum(bool(r.but_for) for r in done)),
+        str(len(results) - len(done)),
+    ]
     row.append(f"{sum(r.serial_s for r in done):.1f}")
     for mode in modes:
         row.append(f"{sum(r.seconds.get(mode, 0) for r in done):.1f}")

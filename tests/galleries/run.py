@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -103,10 +103,12 @@ def _judge(bench: Bench, library: Library, item: str) -> Result:
         return result
     other = tried("serial", bench.limit_s)
     seeded = not compared(one, other, seeded=True)
-    chance = [] if seeded else compared(one, other, seeded=False)
-    if chance:
-        result.left_out = f"not deterministic: {chance[0][:200]}"
-        return result
+    chance = {} if seeded else compared(one, other, seeded=False)
+    for where, text in chance.items():
+        if not where.startswith("name "):
+            result.left_out = f"not deterministic: {where}: {text[:200]}"
+            return result
+    result.but_for = list(chance)
     result.serial_s = min(one.seconds, other.seconds)
     for mode in bench.modes:
         trial = tried(mode, bench.limit_s + 5 * result.serial_s)
@@ -114,9 +116,10 @@ def _judge(bench: Bench, library: Library, item: str) -> Result:
     return result
 
 
-def _note(result: Result, mode: str, trial: Trial, found: list[str]) -> None:
+def _note(result: Result, mode: str, trial: Trial, found: Mapping[str, str]) -> None:
     result.seconds[mode], result.ahead[mode] = trial.seconds, trial.ahead
-    result.differences[mode] = found
+    kept = {where: text for where, text in found.items() if where not in result.but_for}
+    result.differences[mode] = [f"{where}: {text}" for where, text in kept.items()]
     if mode == "normal" and trial.seconds > max(SLOW_FROM_S, SLOW_RATIO * result.serial_s):
         result.slow[mode] = _dearest(trial.records)
 

@@ -124,13 +124,30 @@ def _files(folder: Path) -> dict[str, str]:
     }
 
 
-def compared(one: Trial, two: Trial, *, seeded: bool) -> list[str]:
-    """Return every difference between two runs, files included, one text each."""
+def compared(one: Trial, two: Trial, *, seeded: bool) -> dict[str, str]:
+    """Return every difference between two runs, files included: where, and what."""
     if one.seen is None or two.seen is None:
-        return [] if one.ended == two.ended else [f"ended: {one.ended or 'well'}, {two.ended}"]
-    found = [str(d) for d in differences(one.seen, two.seen, seeded=seeded)]
+        alike = one.ended == two.ended
+        return {} if alike else {"end": f"{one.ended or 'well'} and {two.ended or 'well'}"}
+    found = {}
+    for difference in differences(one.seen, two.seen, seeded=seeded):
+        before = found.get(difference.where)
+        found[difference.where] = f"{before}\n{difference.what}" if before else difference.what
+    found |= _kinds(one.seen, two.seen)
     for name in sorted(one.files.keys() | two.files.keys()):
         left, right = one.files.get(name), two.files.get(name)
         if left != right:
-            found.append(f"file {name}: {left or 'not there'} and {right or 'not there'}")
+            found[f"file {name}"] = f"{left or 'not there'} and {right or 'not there'}"
+    return found
+
+
+def _kinds(one: Observation, two: Observation) -> dict[str, str]:
+    """Where a cell's outputs differ in kind, tell their texts too."""
+    found = {}
+    for left, right in zip(one.cells, two.cells, strict=False):
+        if [o[:2] for o in left.outputs] != [o[:2] for o in right.outputs]:
+            texts = [
+                [o[2][:500] for o in cell.outputs if "image" not in o[1]] for cell in (left, right)
+            ]
+            found[f"cell {left.index} outputs"] = f"{texts[0]} and {texts[1]}"
     return found
