@@ -574,6 +574,8 @@ class CellRun:
     def _squash(self, attempt: AttemptRecord, instance: Instance) -> None:
         with self._session.lock:
             self.history.squashed += 1
+            if attempt.finished is not None:
+                self._session.costs.observe_squash(instance.step)
             if attempt.parts and attempt.finished is not None and not attempt.finished.ok:
                 self._session.costs.forbid_chunks(instance.step)
             self.look.drop(attempt)

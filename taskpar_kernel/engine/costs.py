@@ -27,6 +27,7 @@ class Costs:
         self._changes: dict[str, frozenset[str]] = {}
         self._cells: dict[int, float] = {}
         self._single: set[str] = set()
+        self._squashes: dict[str, int] = {}
 
     def observe(self, step: Unit | HomeStep, seconds: float, threads: float | None = None) -> None:
         """Remember that one run of `step` took `seconds`, and how many cores it used meanwhile."""
@@ -35,7 +36,8 @@ class Costs:
             self._threads.setdefault(step.key, deque(maxlen=_LAST)).append(threads)
 
     def observe_away(self, step: Unit | HomeStep, seconds: float) -> None:
-        """Remember that one run of `step` took `seconds` on a worker."""
+        """Remember that one run of `step` took `seconds` on a worker, and was taken."""
+        self._squashes.pop(step.key, None)
         self._away.setdefault(step.key, deque(maxlen=_LAST)).append(seconds)
 
     def known(self, step: Unit | HomeStep) -> float | None:
@@ -68,6 +70,18 @@ class Costs:
     def changes(self, step: Unit | HomeStep) -> frozenset[str]:
         """Return the names whose objects `step` changes: predicted, or seen before."""
         return step.effects.changes | self._changes.get(step.key, frozenset())
+
+    def observe_squash(self, step: Unit | HomeStep) -> None:
+        """Remember that an outcome of `step` could not be taken."""
+        self._squashes[step.key] = self._squashes.get(step.key, 0) + 1
+
+    def in_vain(self, step: Unit | HomeStep) -> bool:
+        """Whether the last runs of `step` on workers were all in vain."""
+        return self._squashes.get(step.key, 0) >= _ENOUGH
+
+    def begin_cell(self) -> None:
+        """Give every statement another chance."""
+        self._squashes.clear()
 
     def forbid_chunks(self, step: Unit | HomeStep) -> None:
         """Remember that several runs of `step` cannot go out together."""

@@ -116,8 +116,8 @@ class Dispatch:
             raise Blocked("what comes before it would have to be repeated, and takes too long")
         if not loads.has_cores(self.costs.threads(instance.step)):
             raise Blocked("it uses several cores by itself")
-        if not (self.settings.eager or self.costs.pays(instance.step)):
-            raise Blocked("workers side by side take much longer for it than home")
+        if not self.settings.eager:
+            self._refuse_in_vain(instance)
         every = (*(d.sources for d in prelude), sources)
         worker = self._choose(instance, sources, every, loads)
         if not (idle or self.settings.eager):
@@ -129,6 +129,13 @@ class Dispatch:
         except Hurried:
             self._patience.hurried(_known_values(every).values())
             raise
+
+    def _refuse_in_vain(self, instance: Instance) -> None:
+        """Raise Blocked where experience says that running ahead does not pay."""
+        if not self.costs.pays(instance.step):
+            raise Blocked("workers side by side take much longer for it than home")
+        if self.costs.in_vain(instance.step):
+            raise Blocked("it was run ahead in vain before")
 
     def _be_patient(
         self, instance: Instance, every: Iterable[dict[str, Source]], now_s: float

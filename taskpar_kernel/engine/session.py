@@ -186,6 +186,7 @@ class Session:
         if not self._gains(tops):
             return None
         self._compile = compile_unit
+        self.costs.begin_cell()
         cell = CellRun(self, tops)
         cell.look.dispatch.places = self._planned(tops)
         return cell
