@@ -10,7 +10,9 @@ import json
 import os
 import queue
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from ast import literal_eval
 from collections.abc import Sequence
@@ -70,8 +72,23 @@ class Front:
         self.client = client
         client.start_channels()
         client.wait_for_ready(timeout=LIMIT_S)
-        self.evaluate(f"{_PROBE}.begin()")
+        self.evaluate(f"{_PROBE}.begin({str(self._stacks)!r})")
         return self
+
+    @property
+    def _stacks(self) -> Path:
+        return Path(self._sockets or "") / "stacks.txt"
+
+    def stacks(self, limit_s: float = 5.0) -> str:
+        """Return where all threads of a kernel that does not answer are; "" if it is dead."""
+        with suppress(RuntimeError, OSError):
+            assert self.manager is not None
+            self.manager.signal_kernel(signal.SIGUSR2)
+            end_s = time.monotonic() + limit_s
+            while not self._stacks.stat().st_size and time.monotonic() < end_s:
+                threading.Event().wait(0.05)
+            return self._stacks.read_text(encoding="utf-8")
+        return ""
 
     def stop(self) -> None:
         """End the kernel, whatever state it is in."""

@@ -83,15 +83,15 @@ class Bench:
             UnsteadyError: it did not come to an end.
         """
         seems = self._run(None, cells)
-        if seems is None:
-            raise UnsteadyError
+        if isinstance(seems, str):
+            raise UnsteadyError(seems)
         return seems
 
     def compare(self, serial: Seems, cells: Sequence[str], mode: Mode) -> Verdict:
         """Run the cells in one mode and compare with the serial run."""
         seems = self._run(mode, cells)
-        if seems is None:
-            return Verdict(mode, (f"hang: no answer within {self.limit_s} s",), None)
+        if isinstance(seems, str):
+            return Verdict(mode, (f"hang: no answer within {self.limit_s} s\n{seems}",), None)
         return Verdict(mode, tuple(differences(serial, seems)), seems)
 
     def renew(self, mode: Mode | None = None) -> None:
@@ -100,14 +100,16 @@ class Bench:
         if seat is not None:
             seat.front.stop()
 
-    def _run(self, mode: Mode | None, cells: Sequence[str]) -> Seems | None:
+    def _run(self, mode: Mode | None, cells: Sequence[str]) -> Seems | str:
+        """Run the cells; a kernel that hung or died is replaced, and says where it was."""
         seat = self._seat(mode)
         seat.runs += 1
         try:
             return seat.front.notebook(cells, limit_s=self.limit_s)
-        except Exception:  # noqa: BLE001 - a kernel that hung or died answers in many ways
+        except Exception as error:  # noqa: BLE001 - a kernel that hung or died answers in many ways
+            stacks = f"{type(error).__name__}: {error}\n{seat.front.stacks()}"
             self.renew(mode)
-            return None
+            return stacks
 
     def _seat(self, mode: Mode | None) -> _Seat:
         seat = self._seats.get(str(mode))
