@@ -6,9 +6,8 @@ Exit code 0: no difference, no hang, enough run ahead; 1: not so; 2: wrong use.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -37,8 +36,13 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    arguments = _parser().parse_args(argv)
-    table = _table(arguments.only, arguments.known)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    table = hazards()
+    try:
+        table = chosen(table, set(_words(arguments.only)), set(_words(arguments.known)))
+    except KeyError as unknown:
+        parser.error(f"there is no hazard {unknown}; --list names them")
     if arguments.list:
         for name, hazard in table.items():
             _say(f"{hazard.family}: {name}")
@@ -86,18 +90,22 @@ def _write(findings: Sequence[Finding], out: Path) -> None:
         path.write_text(finding.text(), encoding="utf-8")
 
 
-def _table(only: str, known: str) -> dict[str, Hazard]:
-    """Return the hazards asked for; plain work and the prologue are always among them."""
-    table = hazards()
-    for name in (*_words(only), *_words(known)):
-        if name not in table and name not in {h.family for h in table.values()}:
-            sys.exit(f"there is no hazard {name!r}; --list names them")
-    wanted, left_out = set(_words(only)), set(_words(known))
+def chosen(table: Mapping[str, Hazard], only: set[str], known: set[str]) -> dict[str, Hazard]:
+    """Return the hazards named, or in a family named; plain work and the prologue always.
+
+    Raises:
+        KeyError: a name is neither a hazard's nor a family's.
+    """
+    families = {hazard.family for hazard in table.values()}
+    for name in sorted(only | known):
+        if name not in table and name not in families:
+            raise KeyError(name)
     return {
         name: hazard
         for name, hazard in table.items()
-        if (hazard.travels or name == "prologue")
-        or ((not wanted or wanted & {name, hazard.family}) and not left_out & {name, hazard.family})
+        if hazard.travels
+        or name == "prologue"
+        or ((not only or only & {name, hazard.family}) and not known & {name, hazard.family})
     }
 
 
