@@ -171,6 +171,9 @@ async def _observed(run: KernelRun, place: _Place, on_cell: OnCell) -> Observati
         limit = f"{place.options.limit_s} s"
         raise _NotFinished(f"a cell after cell {last} took over {limit}") from None
     except (DeadKernelError, RuntimeError) as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # nbclient takes an interrupt for a dead kernel
+            raise asyncio.CancelledError from None
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _NotFinished(f"the kernel ended after cell {last}: {why}") from None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from taskpar_kernel.errors import UsageError
@@ -96,6 +98,26 @@ def test_a_serial_run_that_takes_too_long(
 
 
 R = {"kernelspec": {"name": "ir", "display_name": "R", "language": "R"}}
+
+
+def test_an_interrupt_ends_it_and_its_kernels(tmp_path: Path) -> None:
+    path = notebook(tmp_path / "n.ipynb", "x = 1", "import time\nwhile True: time.sleep(0.05)")
+    command = [sys.executable, "-u", "-m", "taskpar_kernel", "verify", path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        while b"1 of 2" not in process.stdout.readline():
+            pass
+        kernels = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert told.decode().splitlines() == [
+        "taskpar verify: interrupted; nothing was compared",
+    ]
+    assert kernels
+    assert psutil.wait_procs(kernels, timeout=10)[1] == []
+
+
 BAD = {
     "missing": (None, "does not exist"),
     "empty": ("", "is not a notebook"),
