@@ -22,6 +22,7 @@ import queue
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -34,10 +35,12 @@ from taskpar_kernel.engine.stream import Instance, Order
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Touch
 from taskpar_kernel.model.ids import UnitId
+from taskpar_kernel.model.messages import FilesRead
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
 from taskpar_kernel.source.rewrite import HOOKS, rewrite
 from taskpar_kernel.validation.verdict import changed_file, same_value, stale_name
-from taskpar_kernel.worker.gate import file_state
+from taskpar_kernel.worker.journal import discard, journal_of, take_back
+from taskpar_kernel.worker.seen import present_state
 
 if TYPE_CHECKING:
     from taskpar_kernel.engine.session import Session
@@ -52,6 +55,8 @@ _METERED_S = 0.005
 """Over a shorter time than this, the cores a statement uses are not measured."""
 _WAIT_S = 0.25
 """Home looks around at least this often while it waits (a lost wake-up costs no more)."""
+_UNDO_S = 0.4
+"""How long a worker may take to end, and take back, what home interrupts; then it is killed."""
 _LIVE_S = 0.3
 """Output of an attempt is shown live once home has waited this long for it."""
 
@@ -284,6 +289,7 @@ class CellRun:
             except BaseException:  # an interrupt while home waits
                 with self._session.lock:
                     self.look.drop(attempt)
+                self._take_back(attempt)
                 raise
             if not reason:
                 self._leave(self._rest_of_statement)
@@ -355,9 +361,9 @@ class CellRun:
         """Commit the attempt's outcome and return '', or return why it cannot be taken."""
         with self._session.lock:
             why = self._stale(attempt)
+        why = why or self._wait_for(attempt)
         if why:
             return why
-        self._wait_for(attempt)
         with self._session.lock:
             why = self._unusable(attempt) or self._stale(attempt)
             if why:
@@ -393,27 +399,31 @@ class CellRun:
 
     def _different_prelude(self, attempt: AttemptRecord) -> str:
         """Return '' if home's own run of the cheap statements made what the worker's made."""
-        finished, bundle = attempt.finished, attempt.replica
-        if bundle is None or bundle.at_home or finished is None or finished.replica is None:
+        told, bundle = attempt.finished or attempt.gate, attempt.replica
+        if bundle is None or bundle.at_home or told is None or told.replica is None:
             return ""
         values = {n: self._namespace[n] for n in attempt.made if n in self._namespace}
         if len(values) == len(attempt.made) and self._ledger.accept_replica(
-            bundle, values, attempt.inputs, finished.replica
+            bundle, values, attempt.inputs, told.replica
         ):
             return ""
         return f"`{', '.join(attempt.made)}` came out differently at home"
 
-    def _wait_for(self, attempt: AttemptRecord) -> None:
-        """Return when the attempt is over, or when home had better run it itself."""
+    def _wait_for(self, attempt: AttemptRecord) -> str:
+        """Return when the attempt is over, or when home had better run it itself.
+
+        On the way it is let pass the gate, or the reason why not is returned.
+        """
         begin_s = time.monotonic()
         limit_s = self._session.settings.statement_limit_s
         self.waiting = True
         try:
             while not attempt.complete and not attempt.lost and not attempt.dropped:
                 waited_s = time.monotonic() - begin_s
+                if attempt.waits and (why := self._let_pass(attempt)):
+                    return why
                 if self._home_is_first(attempt):
-                    attempt.dropped = True
-                    break
+                    return "home was free before its worker"
                 if limit_s and waited_s > limit_s:
                     attempt.lost = f"did not end within {limit_s:g} s"
                     break
@@ -427,10 +437,35 @@ class CellRun:
         finally:
             self.waiting = False
             self.waited_s += time.monotonic() - begin_s
+        return ""
+
+    def _let_pass(self, attempt: AttemptRecord) -> str:
+        """Home is where the attempt is: let it change files, or return what has changed meanwhile.
+
+        What it reads from now on is what the serial run reads: home stands still until it is over.
+        """
+        assert attempt.gate is not None
+        assert self._session.pool is not None
+        with self._session.lock:
+            why = self._stale(attempt) or _changed(attempt.gate.files_read)
+            if not why:
+                attempt.passed = True
+                self._session.pool.proceed(attempt.worker, attempt.ticket)
+        return why
 
     def _home_is_first(self, attempt: AttemptRecord) -> bool:
-        """Whether the attempt's worker is busy with something else, so that home is free first."""
-        if attempt.started_s is not None or self._session.settings.eager:
+        """Whether the attempt's worker is busy with something else, so that home is free first.
+
+        An attempt at the gate waits for home to come to it, and what has not begun may wait for
+        that worker (for a place in its queue, for a value it holds, for a third that waits so). So
+        it never waits: home runs it. If it has begun after all, and only word of that is on its
+        way, it ends in its worker unseen, or at the gate, where it is told.
+        """
+        if attempt.started_s is not None:
+            return False
+        if any(other.waits for other in self.look.dispatch.attempts.values()):
+            return True
+        if self._session.settings.eager:
             return False
         for other in self.look.dispatch.attempts.values():
             same = other.worker == attempt.worker and other is not attempt
@@ -446,14 +481,12 @@ class CellRun:
         if attempt.lost:
             return f"worker {attempt.worker} {attempt.lost}"
         if attempt.dropped:
-            return "home was free before its worker"
+            return "it was given up"
         finished = attempt.finished
         assert finished is not None
         if not finished.ok:
             return finished.why
-        now = {path: file_state(path) for path, _, _ in finished.files_read}
-        path = changed_file(finished.files_read, now)
-        return f"the file {path} was changed in between" if path else ""
+        return "" if attempt.passed else _changed(finished.files_read)
 
     def _commit(self, attempt: AttemptRecord, opened: Opened) -> None:
         self._session.relay.show(attempt.outputs[attempt.shown :])
@@ -461,6 +494,8 @@ class CellRun:
         if isinstance(step, Unit) and step.is_expression:
             self._value = opened.value
         apply(opened, self._namespace)
+        if attempt.passed:
+            discard(self._journal(attempt))
         attempt.outcome.objects |= {
             name: self._namespace[name]
             for name in self._session.costs.changes(step)
@@ -472,13 +507,15 @@ class CellRun:
         self._session.costs.observe_changes(step, changed)
         self.history.took(attempt)
         if attempt.finished is not None:
-            seconds = attempt.finished.end_s - attempt.finished.start_s
+            finished = attempt.finished
+            seconds = finished.end_s - finished.start_s - finished.waited_s
             self._session.costs.observe_away(step, seconds)
 
     def _squash(self, attempt: AttemptRecord) -> None:
         with self._session.lock:
             self.history.squashed += 1
             self.look.drop(attempt)
+        self._take_back(attempt)
         if attempt.shown:
             self._session.relay.expect_again(attempt.outputs[: attempt.shown])
         if attempt.lost:
@@ -487,6 +524,40 @@ class CellRun:
                 f"taskpar: worker {attempt.worker} {attempt.lost}; line {line} was run again at "
                 "home, and nothing is lost"
             )
+
+    def _journal(self, attempt: AttemptRecord) -> str:
+        pool = self._session.pool
+        return "" if pool is None else journal_of(pool.folder, attempt.ticket)
+
+    def _take_back(self, attempt: AttemptRecord) -> None:
+        """See to it that nothing is left of what a dropped attempt has done to files.
+
+        Its worker takes it back when it has ended there; if it does not end, or the worker is lost,
+        home does. The two orders: home looks for the journal after the worker has said that it is
+        done, or after its process has ended; so they are never at work together.
+        """
+        if not attempt.passed:
+            return
+        with deferred_interrupts():
+            self._wait_until_ended(attempt)
+            left = attempt.finished.left if attempt.finished is not None else ""
+            problems = [*filter(None, [left]), *take_back(self._journal(attempt))]
+        if problems:
+            line = attempt.instance.step.line
+            self._session.say(
+                f"taskpar: line {line} failed in a worker after it had changed files, and these "
+                f"could not be put back: {'; '.join(problems)}"
+            )
+
+    def _wait_until_ended(self, attempt: AttemptRecord) -> None:
+        pool = self._session.pool
+        end_s = time.monotonic() + _UNDO_S
+        while attempt.finished is None and not attempt.gone and pool is not None:
+            if time.monotonic() > end_s:
+                pool.kill(attempt.worker)
+                end_s += _UNDO_S
+            with suppress(queue.Empty):
+                self._session.wake.get(timeout=_UNDO_S / 10)
 
     def instance_of(self, attempt: AttemptRecord) -> Instance:
         """Return the statement instance an attempt belongs to."""
@@ -520,6 +591,11 @@ class _Stepped:
     def _is_cheap(self) -> bool:
         spent_s = time.monotonic() - self._begin_s
         return spent_s < _CHEAP_S * _CHEAP_STEPS and not self._cell.look.dispatch.attempts
+
+
+def _changed(files: FilesRead) -> str:
+    path = changed_file(files, present_state)
+    return f"the file {path} was changed in between" if path else ""
 
 
 def _raise_interrupt(node: ast.stmt) -> ast.stmt:

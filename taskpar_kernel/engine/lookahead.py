@@ -25,7 +25,7 @@ from taskpar_kernel.engine.sources import Blocked, Deferred, Known, Names, Outco
 from taskpar_kernel.engine.stream import Binding, Instance, Item, Opaque, Order, Stream
 from taskpar_kernel.errors import Hurried
 from taskpar_kernel.model.effects import Blocker, Scope
-from taskpar_kernel.model.ids import HOME, Place
+from taskpar_kernel.model.ids import HOME, Place, Ticket
 from taskpar_kernel.model.steps import HomeStep, TopLevel, Unit
 from taskpar_kernel.settings import usable_cores
 
@@ -108,19 +108,21 @@ class Lookahead:
         """Give up an attempt and every attempt that reads its outcome."""
         pool = self.dispatch.pool
         queue, gone = [attempt], []
+        at_gate: dict[Ticket, bool] = {}
         while queue:
             lost = queue.pop()
             if lost.dropped:
                 continue
+            at_gate[lost.ticket] = lost.waits  # it hears from its inbox, and needs no signal
             lost.dropped = lost.outcome.dropped = True
             gone.append(lost)
             queue += [a for a in self._ahead() if any(b is lost.outcome for _, b in a.reads)]
         for lost in gone:
             if lost.instance.attempt is lost and lost is not attempt:
                 lost.instance.attempt = None
-            if lost.finished is None and not lost.lost:
+            if lost.finished is None and not lost.gone:
                 pool.abandon(lost.worker, (lost.ticket,))
-                if lost.started_s is not None:
+                if lost.started_s is not None and not at_gate[lost.ticket]:
                     pool.interrupt(lost.worker)
 
     def _ahead(self) -> list[AttemptRecord]:
@@ -212,7 +214,9 @@ class Lookahead:
             return False
         if isinstance(step, HomeStep) and not step.whole:
             return False
-        if step.effects.files_read or step.effects.draws or step.effects.deletes:
+        if step.effects.files_read or step.effects.files_written:
+            return False
+        if step.effects.draws or step.effects.deletes:
             return False
         if isinstance(step.node, ast.expr):
             return False

@@ -33,6 +33,7 @@ from taskpar_kernel.engine.turn import Turn
 from taskpar_kernel.errors import PoolError, TaskParError
 from taskpar_kernel.model.ids import HOME, Key, Place, Ticket, UnitId
 from taskpar_kernel.model.messages import (
+    AtGate,
     Event,
     Finished,
     Forget,
@@ -329,16 +330,18 @@ class Session:
             return
         elif isinstance(event, Lost):
             self._lost(event)
-        elif isinstance(event, Started | Finished | Output):
+        elif isinstance(event, Started | AtGate | Finished | Output):
             self._progress(event)
         self.wake.put(None)
 
-    def _progress(self, event: Started | Finished | Output) -> None:
+    def _progress(self, event: Started | AtGate | Finished | Output) -> None:
         attempt = self._attempts.get(event.ticket)
         if attempt is None:
             return
         if isinstance(event, Started):
             attempt.started_s = event.at_s
+        elif isinstance(event, AtGate):
+            attempt.gate = event
         elif isinstance(event, Finished):
             attempt.finished = event
             self._busy.set()
@@ -348,6 +351,8 @@ class Session:
     def _lost(self, event: Lost) -> None:
         self._importing[event.worker] = 0
         for attempt in tuple(self._attempts.values()):
+            if attempt.worker == event.worker and attempt.finished is None:
+                attempt.gone = True
             if attempt.worker == event.worker and not attempt.over:
                 attempt.lost = f"ended ({event.why})"
         cell = self._cell
