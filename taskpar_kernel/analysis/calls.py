@@ -62,6 +62,9 @@ def invoke(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> V
             result = treat(walk, node, arguments)
             if result is not None:
                 return result
+    opened = special.open_path(walk, node, callee, arguments)
+    if opened is not None:
+        return opened
     _callbacks(walk, node, callee, arguments)
     followed = _follow(walk, node, callee, arguments)
     if followed is not None:

@@ -13,6 +13,7 @@ import gc
 import logging
 import marshal
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -76,6 +77,7 @@ class Attempts:
         self._segments = segments
         self.bundles = Bundles(store, segments)
         self._gate = Gate()
+        tempfile._get_candidate_names()  # type: ignore[attr-defined] # made at first use, once
         self._ask = ask
         self._folder = folder
         self._ambient: Key | None = None

@@ -152,7 +152,8 @@ class Journal:
             if now is None:
                 self._save_times_around(touch.path)
                 self._enter("absent", touch.path)
-                self._saved.add(touch.path)  # it will be removed, whatever it holds by then
+                if touch.kind == CONTENT:  # it is a new file, and removed whatever it holds then
+                    self._saved.add(touch.path)
         elif touch.kind == CONTENT:
             self._save_content(touch.path, now)
         else:
