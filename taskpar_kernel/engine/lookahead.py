@@ -24,7 +24,7 @@ from taskpar_kernel.engine.loads import Loads
 from taskpar_kernel.engine.sources import Blocked, Deferred, Known, Names, Outcome
 from taskpar_kernel.engine.stream import Binding, Instance, Item, Opaque, Order, Stream
 from taskpar_kernel.errors import Hurried
-from taskpar_kernel.model.effects import Blocker, Scope
+from taskpar_kernel.model.effects import Blocker, Effects, Scope
 from taskpar_kernel.model.ids import HOME, Place, Ticket
 from taskpar_kernel.model.steps import HomeStep, TopLevel, Unit
 from taskpar_kernel.settings import usable_cores
@@ -146,16 +146,22 @@ class Lookahead:
         self._names = Names(self.dispatch.namespace, self._interesting)
         loads = self._loads(ready, moment)
         sent = 0
+        written = False  # files may be written by what comes before, and nobody has seen it
         try:
             for item in self._items():
                 if isinstance(item, Binding):
                     self._names.assume(item.values)
                 elif isinstance(item, Opaque):
                     self._names.pend(item.effects, item.effects.changes)
+                    written |= _may_write(item.effects)
                 elif _reads_clock(item) and item.order > self.here:
                     break  # work that overtook a clock read would make the user's durations untrue
+                elif written and item.effects.files_unseen and item.attempt is None:
+                    item.refused = "it reads files natively, and what comes before may write them"
+                    self._names.pend(item.effects, self.dispatch.costs.changes(item.step))
                 else:
                     sent += self._consider(item, loads, moment)
+                    written |= _may_write(item.effects)
         except (Full, Hurried):
             pass
         return sent
@@ -252,6 +258,16 @@ class Lookahead:
             return iter(iterable)
         except Exception:  # noqa: BLE001 - home will raise it at its turn
             return iter(())
+
+
+def _may_write(effects: Effects) -> bool:
+    """Whether a statement may change files, as far as is predicted."""
+    return effects.files_written or any(r.blocker in _WRITERS for r in effects.home)
+
+
+_WRITERS = frozenset(
+    {Blocker.WORLD, Blocker.SHELL, Blocker.THREAD, Blocker.HANDLE, Blocker.UNKNOWN}
+)
 
 
 def _reads_clock(instance: Instance) -> bool:
