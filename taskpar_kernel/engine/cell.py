@@ -447,7 +447,7 @@ class CellRun:
         assert attempt.gate is not None
         assert self._session.pool is not None
         with self._session.lock:
-            why = self._stale(attempt) or _changed(attempt.gate.files_read)
+            why = self._stale(attempt) or self._changed_file(attempt, attempt.gate.files_read)
             if not why:
                 attempt.passed = True
                 self._session.pool.proceed(attempt.worker, attempt.ticket)
@@ -484,9 +484,14 @@ class CellRun:
             return "it was given up"
         finished = attempt.finished
         assert finished is not None
-        if not finished.ok:
-            return finished.why
-        return "" if attempt.passed else _changed(finished.files_read)
+        changed = "" if attempt.passed else self._changed_file(attempt, finished.files_read)
+        return changed if finished.ok else finished.why
+
+    def _changed_file(self, attempt: AttemptRecord, files: FilesRead) -> str:
+        path = changed_file(files, present_state)
+        if path:
+            self._session.overtaking.squashed(attempt.instance.step, attempt.issued_s)
+        return f"the file {path} was changed in between" if path else ""
 
     def _commit(self, attempt: AttemptRecord, opened: Opened) -> None:
         self._session.relay.show(attempt.outputs[attempt.shown :])
@@ -506,6 +511,7 @@ class CellRun:
         changed = frozenset(n for n, b in attempt.reads if b.key in keys)
         self._session.costs.observe_changes(step, changed)
         self.history.took(attempt)
+        self._session.overtaking.took(step)
         if attempt.finished is not None:
             finished = attempt.finished
             seconds = finished.end_s - finished.start_s - finished.waited_s
@@ -591,11 +597,6 @@ class _Stepped:
     def _is_cheap(self) -> bool:
         spent_s = time.monotonic() - self._begin_s
         return spent_s < _CHEAP_S * _CHEAP_STEPS and not self._cell.look.dispatch.attempts
-
-
-def _changed(files: FilesRead) -> str:
-    path = changed_file(files, present_state)
-    return f"the file {path} was changed in between" if path else ""
 
 
 def _raise_interrupt(node: ast.stmt) -> ast.stmt:

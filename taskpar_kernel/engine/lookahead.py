@@ -156,8 +156,7 @@ class Lookahead:
                     written |= _may_write(item.effects)
                 elif _reads_clock(item) and item.order > self.here:
                     break  # work that overtook a clock read would make the user's durations untrue
-                elif written and item.effects.files_unseen and item.attempt is None:
-                    item.refused = "it reads files natively, and what comes before may write them"
+                elif written and item.attempt is None and self._stays_behind(item):
                     self._names.pend(item.effects, self.dispatch.costs.changes(item.step))
                 else:
                     sent += self._consider(item, loads, moment)
@@ -213,6 +212,13 @@ class Lookahead:
             return 0
         self._names.bind(effects, changes, Outcome(attempt))
         return 1
+
+    def _stays_behind(self, instance: Instance) -> bool:
+        """Whether what may write files is not to be overtaken by this one."""
+        if instance.effects.files_unseen:
+            instance.refused = "it reads files natively, and what comes before it may write files"
+            return True
+        return not self.dispatch.settings.eager and self.dispatch.overtaking.holds_back(instance)
 
     def _goes_along(self, step: Unit | HomeStep) -> bool:
         """Whether a step is so cheap that whoever needs what it makes repeats it on the spot."""

@@ -28,6 +28,7 @@ from taskpar_kernel.engine.history import History
 from taskpar_kernel.engine.ledger import Ledger
 from taskpar_kernel.engine.loads import Meter
 from taskpar_kernel.engine.lookahead import Lookahead, Moment
+from taskpar_kernel.engine.overtaking import Overtaking
 from taskpar_kernel.engine.relay import Relay
 from taskpar_kernel.engine.turn import Turn
 from taskpar_kernel.errors import PoolError, TaskParError
@@ -88,6 +89,7 @@ class Session:
         self.meter = Meter()
         self.wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.costs = Costs()
+        self.overtaking = Overtaking()
         self.relay = Relay(shell)
         self.pool: WorkerPool | None = None
         self.segments: Segments = NO_SEGMENTS
@@ -270,6 +272,7 @@ class Session:
             self._compile,
             lambda: Ticket(next(self._tickets)),
             self._attempts,
+            self.overtaking,
         )
         return Lookahead(tops, dispatch, self.free_workers)
 

@@ -97,7 +97,6 @@ _EFFECTS = frozenset(
         "winreg.SetValue",
     ]
 )
-_CODE = (".pyc", ".so", ".pyd", ".pth", ".dist-info", ".egg-info")
 _CACHE = "__pycache__"
 
 
@@ -180,7 +179,7 @@ class Gate:
     def _remember(self, path: Any, *, entries: bool = False) -> None:
         if self.passed or self._own or isinstance(path, int):
             return
-        name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100
+        name = os.path.abspath(os.fsdecode(path))
         if name.startswith(("/proc/", "/sys/", "/dev/")):
             return
         if name not in self.files or (entries and self.files[name][4].startswith(b"n:")):
@@ -204,7 +203,7 @@ class Gate:
         if self._own and threading.get_ident() == self._thread:
             return
         if event == "open":
-            self._opened(arguments)
+            self._opened(arguments, importing=_importing())
         elif event in {"os.listdir", "os.scandir"}:
             if not _importing():
                 path = arguments[0] if arguments[0] is not None else "."
@@ -215,7 +214,7 @@ class Gate:
         elif event in _EFFECTS:
             self.stop(f"{event} {arguments[0] if arguments else ''}")
 
-    def _opened(self, arguments: tuple[Any, ...]) -> None:
+    def _opened(self, arguments: tuple[Any, ...], *, importing: bool) -> None:
         path, mode, flags = arguments
         if isinstance(path, int):
             return
@@ -223,8 +222,7 @@ class Gate:
         writes = (isinstance(mode, str) and bool(set(mode) & set("wax+"))) or (
             isinstance(flags, int) and bool(flags & _WRITES)
         )
-        code = mode == "rb" and flags == 0  # `io.open_code`: an import
-        if not writes and not code and not name.endswith(_CODE):
+        if not writes and not importing:
             self._remember(name)
         elif writes and _CACHE not in name and name != os.devnull:
             what = f"open {name!r} for writing"

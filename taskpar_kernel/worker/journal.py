@@ -54,7 +54,7 @@ class Refused(Exception):
 
 def journal_of(pool_folder: str, ticket: Ticket) -> str:
     """Return the folder of an attempt's journal."""
-    return os.path.join(pool_folder, f"journal-{ticket}")  # noqa: PTH118
+    return os.path.join(pool_folder, f"journal-{ticket}")
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ class Journal:
 
     def refusal(self, touches: Iterable[Touch]) -> str:
         """Return why one of these could not be taken back, or an empty string."""
-        if not os.path.isdir(_DESCRIPTORS) or not self.folder:  # noqa: PTH112
+        if not os.path.isdir(_DESCRIPTORS) or not self.folder:
             return "files cannot be put back here"
         try:
             for touch in touches:
@@ -88,7 +88,7 @@ class Journal:
         """
         try:
             if not self.begun:
-                os.mkdir(self.folder, 0o700)  # noqa: PTH102
+                os.mkdir(self.folder, 0o700)
                 self._open_before = _descriptors()
                 self.begun = True
             for touch in touches:
@@ -164,7 +164,7 @@ class Journal:
             self._enter("meta", path, **_meta(now))
 
     def _save_times_around(self, path: str) -> None:
-        folder = os.path.dirname(path)  # noqa: PTH120
+        folder = os.path.dirname(path)
         if folder not in self._saved and (now := _status(folder)) is not None:
             self._saved.add(folder)
             self._enter("meta", folder, **_meta(now))
@@ -203,7 +203,7 @@ class Journal:
         name = self._next_name()
         if now.st_nlink == 1:
             try:
-                os.link(path, os.path.join(self.folder, name))  # noqa: PTH118
+                os.link(path, os.path.join(self.folder, name))
             except OSError:
                 pass  # another file system, or one without links
             else:
@@ -213,7 +213,7 @@ class Journal:
     def _copied(self, path: str, now: os.stat_result) -> str:
         name = self._next_name()
         self._left_bytes -= now.st_size
-        shutil.copyfile(path, os.path.join(self.folder, name))  # noqa: PTH118
+        shutil.copyfile(path, os.path.join(self.folder, name))
         return name
 
     def _next_name(self) -> str:
@@ -222,7 +222,7 @@ class Journal:
 
     def _enter(self, kind: str, path: str, **more: Any) -> None:
         line = json.dumps({"kind": kind, "path": path, **more}) + "\n"
-        with open(os.path.join(self.folder, _ENTRIES), "ab") as file:  # noqa: PTH118, PTH123
+        with open(os.path.join(self.folder, _ENTRIES), "ab") as file:
             file.write(line.encode())
 
 
@@ -253,7 +253,7 @@ def _entries(folder: str) -> list[dict[str, Any]]:
     """Return the entries in order; of a torn last one the effect has not happened."""
     found = []
     try:
-        with open(os.path.join(folder, _ENTRIES), encoding="ascii") as file:  # noqa: PTH118, PTH123
+        with open(os.path.join(folder, _ENTRIES), encoding="ascii") as file:
             for line in file:
                 found.append(json.loads(line))  # noqa: PERF401 - what is before a torn line counts
     except (OSError, ValueError):
@@ -266,47 +266,47 @@ def _absent(_folder: str, *, path: str, **_: Any) -> None:
     if now is None:
         return
     if stat.S_ISDIR(now.st_mode):
-        os.rmdir(path)  # noqa: PTH106
+        os.rmdir(path)
     else:
-        os.unlink(path)  # noqa: PTH108
+        os.unlink(path)
 
 
 def _file(folder: str, *, path: str, copy: str, linked: bool, **meta: Any) -> None:
-    saved = os.path.join(folder, copy)  # noqa: PTH118
+    saved = os.path.join(folder, copy)
     now = _status(path)
     if now is not None and now.st_ino == meta["inode"]:
         if not linked:
             _rewrite(path, saved)
     else:
         if now is not None:
-            os.unlink(path)  # noqa: PTH108
+            os.unlink(path)
         (os.link if linked else shutil.copyfile)(saved, path)
     _restore_meta(folder, path=path, **meta)
 
 
 def _rewrite(path: str, saved: str) -> None:
     """Write the old content into the same file: it may have other names."""
-    os.chmod(path, 0o600)  # noqa: PTH101
-    with open(saved, "rb") as source, open(path, "r+b") as target:  # noqa: PTH123
+    os.chmod(path, 0o600)
+    with open(saved, "rb") as source, open(path, "r+b") as target:
         shutil.copyfileobj(source, target, 1 << 20)
         target.truncate()
 
 
 def _link(_folder: str, *, path: str, target: str, **_: Any) -> None:
     if _status(path) is None:
-        os.symlink(target, path)  # noqa: PTH211
+        os.symlink(target, path)
 
 
 def _made_folder(folder: str, *, path: str, **meta: Any) -> None:
     if _status(path) is None:
-        os.mkdir(path)  # noqa: PTH102
+        os.mkdir(path)
     _restore_meta(folder, path=path, **meta)
 
 
 def _moved(_folder: str, *, path: str, target: str, inode: int, **_: Any) -> None:
     now = _status(target)
     if now is not None and now.st_ino == inode and _status(path) is None:
-        os.rename(target, path)  # noqa: PTH104
+        os.rename(target, path)
 
 
 def _restore_meta(_folder: str, *, path: str, mode: int, times: list[int], **_: Any) -> None:
@@ -314,7 +314,7 @@ def _restore_meta(_folder: str, *, path: str, mode: int, times: list[int], **_: 
     if now is None or stat.S_ISLNK(now.st_mode):
         return
     if now.st_mode != mode:
-        os.chmod(path, stat.S_IMODE(mode))  # noqa: PTH101
+        os.chmod(path, stat.S_IMODE(mode))
     os.utime(path, ns=(times[0], times[1]))
 
 
@@ -345,7 +345,7 @@ def _meta(now: os.stat_result) -> dict[str, Any]:
 def _descriptors() -> dict[int, str]:
     """Return what each descriptor of this process is open on."""
     found = {}
-    for name in os.listdir(_DESCRIPTORS):  # noqa: PTH208
+    for name in os.listdir(_DESCRIPTORS):
         with suppress(OSError):
             found[int(name)] = _readlink(f"{_DESCRIPTORS}/{name}")
     return found

@@ -75,23 +75,23 @@ def _with(path: str, status: os.stat_result, how: str) -> FileState:
 
 
 def _link(path: str, digest: hashlib.blake2b) -> None:
-    digest.update(os.fsencode(_readlink(path)) if os.path.islink(path) else b"")  # noqa: PTH114
+    digest.update(os.fsencode(_readlink(path)) if os.path.islink(path) else b"")
 
 
 def _content(path: str, digest: hashlib.blake2b) -> None:
-    if os.path.isfile(path):  # noqa: PTH113 - a pipe would be waited for
-        with open(path, "rb") as file:  # noqa: PTH123
+    if os.path.isfile(path):  # a pipe would be waited for
+        with open(path, "rb") as file:
             digest.update(file.read(_LARGEST_BYTES + 1))
 
 
 def _names(path: str, digest: hashlib.blake2b) -> None:
-    for name in os.listdir(path):  # noqa: PTH208 - the order counts, and is as a program gets it
+    for name in os.listdir(path):  # the order counts, and is as a program gets it
         digest.update(os.fsencode(name) + b"\0")
 
 
 def _entries(path: str, digest: hashlib.blake2b) -> None:
-    for number, name in enumerate(os.listdir(path)):  # noqa: PTH208
-        status = _lstat(os.path.join(path, name))  # noqa: PTH118
+    for number, name in enumerate(os.listdir(path)):
+        status = _lstat(os.path.join(path, name))
         own = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ino)
         digest.update(os.fsencode(name) + repr(own).encode())
         if number > _MOST_ENTRIES:

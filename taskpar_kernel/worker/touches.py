@@ -94,7 +94,7 @@ def _named(path: Any, folder: int = -1) -> str:
     """Return the name itself, with the folders before it resolved."""
     whole = _absolute(path, folder)
     before, name = os.path.split(whole)
-    return os.path.join(os.path.realpath(before), name)  # noqa: PTH118
+    return os.path.join(os.path.realpath(before), name)
 
 
 def _followed(path: Any, folder: int = -1) -> str:
@@ -105,9 +105,9 @@ def _absolute(path: Any, folder: int) -> str:
     if isinstance(path, int):
         return _of_descriptor(path)
     name = os.fsdecode(path).rstrip("/") or "/"
-    if folder != -1 and not os.path.isabs(name):  # noqa: PTH117
-        return os.path.join(_of_descriptor(folder), name)  # noqa: PTH118
-    return os.path.abspath(name)  # noqa: PTH100
+    if folder != -1 and not os.path.isabs(name):
+        return os.path.join(_of_descriptor(folder), name)
+    return os.path.abspath(name)
 
 
 def _of_descriptor(number: int) -> str:

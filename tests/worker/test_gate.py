@@ -1,8 +1,12 @@
 """Files: whatever a program does to a folder, it holds afterwards what the serial run leaves."""
 
+# ruff: noqa: E501 - one case, one line
+
 from __future__ import annotations
 
 import re
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
@@ -250,6 +254,15 @@ def one(case: Case) -> Case:
     return replace(case, code=f"if True:\n{indent(case.code, '    ')}")
 
 
+@pytest.fixture(scope="module")
+def laboratory() -> Iterator[Laboratory]:
+    """A home of its own: other tests leave modules of the user's behind."""
+    with tempfile.TemporaryDirectory() as place:
+        one = Laboratory(place)
+        yield one
+        one.close()
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     path = tmp_path / "files"
@@ -354,6 +367,12 @@ None
 fails("a")
 write("b")
 == None
+---
+write("m.py", "1"); write("m.so", "2")
+==
+write("m.py", "2"); write("m.so", "3")
+x = read("m.py"), read("m.so")
+== x
 ---
 import glob
 ==

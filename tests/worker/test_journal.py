@@ -1,4 +1,4 @@
-"""The law of the journal: whatever was done to files, taking it back leaves what was there before."""
+"""The law of the journal: whatever is done to files, taking it back leaves what was before."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EFFECTS = {
     "rmdir": ("os.rmdir", lambda a, b: (a, -1), lambda a, b: os.rmdir(a)),
     "rename": ("os.rename", lambda a, b: (a, b, -1, -1), os.rename),
     "link": ("os.link", lambda a, b: (a, b, -1, -1), os.link),
-    "symlink": ("os.symlink", lambda a, b: (a, b, -1), lambda a, b: os.symlink(a, b)),
+    "symlink": ("os.symlink", lambda a, b: (a, b, -1), os.symlink),
     "chmod": ("os.chmod", lambda a, b: (a, 0o700, -1), lambda a, b: os.chmod(a, 0o700)),
     "utime": ("os.utime", lambda a, b: (a, (1, 2), None, -1), lambda a, b: os.utime(a, (1, 2))),
     "truncate": ("os.truncate", lambda a, b: (a, 2), lambda a, b: os.truncate(a, 2)),
