@@ -50,12 +50,11 @@ def _open(walk: Walk, node: ast.Call, arguments: Arguments) -> Value | None:
     return _opened(walk, node, arguments, 1)
 
 
-def open_path(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> Value | None:
-    """Treat `path.open(…)`; None if `callee` is something else."""
+def _is_path_open(callee: Value) -> bool:
     owner = callee.owner
     if owner is None or callee.attr != "open" or not isinstance(owner.kind, type):
-        return None
-    return _opened(walk, node, arguments, 0) if issubclass(owner.kind, Path) else None
+        return False
+    return issubclass(owner.kind, Path)
 
 
 def _opened(walk: Walk, node: ast.Call, arguments: Arguments, position: int) -> Value:
@@ -144,3 +143,11 @@ SPECIAL: Final[Mapping[str, Special]] = {
     "builtins.super": _super,
     "time.sleep": _sleep,
 }
+
+
+def treat(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> Value | None:
+    """Enter the effects of a call that is special; None if it is not."""
+    if callee.dotted is not None:
+        special = SPECIAL.get(callee.dotted)
+        return None if special is None else special(walk, node, arguments)
+    return _opened(walk, node, arguments, 0) if _is_path_open(callee) else None

@@ -85,7 +85,7 @@ class Sent:
     made: tuple[str, ...] = ()
     replica: Bundle | None = None
     worker: Worker | None = None
-    ticket: Ticket = Ticket(0)
+    ticket: Any = None
     gate: AtGate | None = None
     finished: Finished | None = None
     text: str = ""
