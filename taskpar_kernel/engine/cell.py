@@ -22,7 +22,6 @@ import queue
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -30,17 +29,15 @@ from taskpar_kernel.commit.apply import Opened, apply, open_outcome
 from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.history import why_home
 from taskpar_kernel.engine.lookahead import WORTH_S, Moment
+from taskpar_kernel.engine.passage import Passage
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.stream import Instance, Order
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Touch
 from taskpar_kernel.model.ids import UnitId
-from taskpar_kernel.model.messages import FilesRead
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
 from taskpar_kernel.source.rewrite import HOOKS, rewrite
-from taskpar_kernel.validation.verdict import changed_file, same_value, stale_name
-from taskpar_kernel.worker.journal import discard, journal_of, take_back
-from taskpar_kernel.worker.seen import present_state
+from taskpar_kernel.validation.verdict import same_value, stale_name
 
 if TYPE_CHECKING:
     from taskpar_kernel.engine.session import Session
@@ -55,8 +52,6 @@ _METERED_S = 0.005
 """Over a shorter time than this, the cores a statement uses are not measured."""
 _WAIT_S = 0.25
 """Home looks around at least this often while it waits (a lost wake-up costs no more)."""
-_UNDO_S = 0.4
-"""How long a worker may take to end, and take back, what home interrupts; then it is killed."""
 _LIVE_S = 0.3
 """Output of an attempt is shown live once home has waited this long for it."""
 
@@ -76,6 +71,7 @@ class CellRun:
         """When home began what it is doing now."""
         self.waiting = False
         self.waited_s = 0.0
+        self._passage = Passage(session)
         self._value: Any = None
         self._plain = not session.settings.eager
         """Nothing is out and nothing is planned: hooks only note where home is."""
@@ -289,7 +285,7 @@ class CellRun:
             except BaseException:  # an interrupt while home waits
                 with self._session.lock:
                     self.look.drop(attempt)
-                self._take_back(attempt)
+                self._passage.take_back(attempt)
                 raise
             if not reason:
                 self._leave(self._rest_of_statement)
@@ -444,14 +440,8 @@ class CellRun:
 
         What it reads from now on is what the serial run reads: home stands still until it is over.
         """
-        assert attempt.gate is not None
-        assert self._session.pool is not None
         with self._session.lock:
-            why = self._stale(attempt) or self._changed_file(attempt, attempt.gate.files_read)
-            if not why:
-                attempt.passed = True
-                self._session.pool.proceed(attempt.worker, attempt.ticket)
-        return why
+            return self._stale(attempt) or self._passage.open_for(attempt)
 
     def _home_is_first(self, attempt: AttemptRecord) -> bool:
         """Whether the attempt's worker is busy with something else, so that home is free first.
@@ -484,14 +474,8 @@ class CellRun:
             return "it was given up"
         finished = attempt.finished
         assert finished is not None
-        changed = "" if attempt.passed else self._changed_file(attempt, finished.files_read)
+        changed = "" if attempt.passed else self._passage.changed(attempt, finished.files_read)
         return changed if finished.ok else finished.why
-
-    def _changed_file(self, attempt: AttemptRecord, files: FilesRead) -> str:
-        path = changed_file(files, present_state)
-        if path:
-            self._session.overtaking.squashed(attempt.instance.step, attempt.issued_s)
-        return f"the file {path} was changed in between" if path else ""
 
     def _commit(self, attempt: AttemptRecord, opened: Opened) -> None:
         self._session.relay.show(attempt.outputs[attempt.shown :])
@@ -499,8 +483,7 @@ class CellRun:
         if isinstance(step, Unit) and step.is_expression:
             self._value = opened.value
         apply(opened, self._namespace)
-        if attempt.passed:
-            discard(self._journal(attempt))
+        self._passage.make_final(attempt)
         attempt.outcome.objects |= {
             name: self._namespace[name]
             for name in self._session.costs.changes(step)
@@ -521,7 +504,7 @@ class CellRun:
         with self._session.lock:
             self.history.squashed += 1
             self.look.drop(attempt)
-        self._take_back(attempt)
+        self._passage.take_back(attempt)
         if attempt.shown:
             self._session.relay.expect_again(attempt.outputs[: attempt.shown])
         if attempt.lost:
@@ -530,40 +513,6 @@ class CellRun:
                 f"taskpar: worker {attempt.worker} {attempt.lost}; line {line} was run again at "
                 "home, and nothing is lost"
             )
-
-    def _journal(self, attempt: AttemptRecord) -> str:
-        pool = self._session.pool
-        return "" if pool is None else journal_of(pool.folder, attempt.ticket)
-
-    def _take_back(self, attempt: AttemptRecord) -> None:
-        """See to it that nothing is left of what a dropped attempt has done to files.
-
-        Its worker takes it back when it has ended there; if it does not end, or the worker is lost,
-        home does. The two orders: home looks for the journal after the worker has said that it is
-        done, or after its process has ended; so they are never at work together.
-        """
-        if not attempt.passed:
-            return
-        with deferred_interrupts():
-            self._wait_until_ended(attempt)
-            left = attempt.finished.left if attempt.finished is not None else ""
-            problems = [*filter(None, [left]), *take_back(self._journal(attempt))]
-        if problems:
-            line = attempt.instance.step.line
-            self._session.say(
-                f"taskpar: line {line} failed in a worker after it had changed files, and these "
-                f"could not be put back: {'; '.join(problems)}"
-            )
-
-    def _wait_until_ended(self, attempt: AttemptRecord) -> None:
-        pool = self._session.pool
-        end_s = time.monotonic() + _UNDO_S
-        while attempt.finished is None and not attempt.gone and pool is not None:
-            if time.monotonic() > end_s:
-                pool.kill(attempt.worker)
-                end_s += _UNDO_S
-            with suppress(queue.Empty):
-                self._session.wake.get(timeout=_UNDO_S / 10)
 
     def instance_of(self, attempt: AttemptRecord) -> Instance:
         """Return the statement instance an attempt belongs to."""
