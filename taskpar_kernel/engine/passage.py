@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.errors import PoolError
 from taskpar_kernel.validation.verdict import changed_file
-from taskpar_kernel.worker.journal import discard, journal_of, take_back
 from taskpar_kernel.worker.seen import present_state
+from taskpar_kernel.worker.undo import discard, journal_of, take_back
 
 if TYPE_CHECKING:
     from taskpar_kernel.engine.attempts import AttemptRecord

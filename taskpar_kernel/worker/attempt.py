@@ -37,7 +37,8 @@ from taskpar_kernel.transport.pickling import (
 from taskpar_kernel.transport.states import frame_arrays, is_mutable, shallow_state
 from taskpar_kernel.worker.bundles import Bundles, Live, overlaps, references
 from taskpar_kernel.worker.gate import Ask, Gate, GateReached
-from taskpar_kernel.worker.journal import Journal, journal_of, take_back
+from taskpar_kernel.worker.journal import Journal
+from taskpar_kernel.worker.undo import journal_of, take_back
 from taskpar_kernel.worker.watch import Watch
 
 if TYPE_CHECKING:

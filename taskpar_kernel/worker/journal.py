@@ -22,7 +22,6 @@ What cannot be saved, or not within `LIMIT_BYTES`, is refused before it happens.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -33,28 +32,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.worker.touches import CONTENT, GONE, META, MOVED, NEW, Touch
+from taskpar_kernel.worker.undo import ENTRIES, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from taskpar_kernel.model.ids import Ticket
-
 LIMIT_BYTES = 64 * 1024 * 1024
-_ENTRIES = "entries"
 _OUTSIDE = ("/proc/", "/sys/", "/dev/")
 _DESCRIPTORS = "/proc/self/fd"
 
 # taken now: while an attempt runs, `os` has functions that remember what they were asked
-_stat, _lstat, _readlink = os.stat, os.lstat, os.readlink
+_readlink = os.readlink
 
 
 class Refused(Exception):
     """An effect that could not be taken back."""
-
-
-def journal_of(pool_folder: str, ticket: Ticket) -> str:
-    """Return the folder of an attempt's journal."""
-    return os.path.join(pool_folder, f"journal-{ticket}")
 
 
 @dataclass(slots=True)
@@ -123,9 +115,9 @@ class Journal:
         for path in filter(None, (touch.path, touch.target)):
             if path.startswith(_OUTSIDE):
                 raise Refused("not an ordinary file")
-        now = _status(touch.path)
+        now = status_of(touch.path)
         if touch.kind == MOVED:
-            there = _status(touch.target)
+            there = status_of(touch.target)
             if there is not None and stat.S_ISDIR(there.st_mode):
                 raise Refused("it replaces a folder")
             self._check_copy(touch.target, there)
@@ -143,7 +135,7 @@ class Journal:
             raise Refused(f"more than {LIMIT_BYTES >> 20} MB to put back")
 
     def _save(self, touch: Touch) -> None:
-        now = _status(touch.path)
+        now = status_of(touch.path)
         if touch.kind == META:
             self._save_meta(touch.path, now)
         elif touch.kind == MOVED:
@@ -165,7 +157,7 @@ class Journal:
 
     def _save_times_around(self, path: str) -> None:
         folder = os.path.dirname(path)
-        if folder not in self._saved and (now := _status(folder)) is not None:
+        if folder not in self._saved and (now := status_of(folder)) is not None:
             self._saved.add(folder)
             self._enter("meta", folder, **_meta(now))
 
@@ -189,7 +181,7 @@ class Journal:
     def _save_move(self, path: str, target: str, now: os.stat_result | None) -> None:
         if now is None:
             return
-        there = _status(target)
+        there = status_of(target)
         self._save_times_around(path)
         if there is None:
             self._save_times_around(target)
@@ -222,119 +214,8 @@ class Journal:
 
     def _enter(self, kind: str, path: str, **more: Any) -> None:
         line = json.dumps({"kind": kind, "path": path, **more}) + "\n"
-        with open(os.path.join(self.folder, _ENTRIES), "ab") as file:
+        with open(os.path.join(self.folder, ENTRIES), "ab") as file:
             file.write(line.encode())
-
-
-# After -----------------------------------------------------------------------------------------
-
-
-def discard(folder: str) -> None:
-    """The effects are final."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def take_back(folder: str) -> list[str]:
-    """Put everything back as it was, and discard the journal; return what could not be done.
-
-    Nobody may be at work on these files any more. Done twice, it does nothing the second time.
-    """
-    problems = []
-    for entry in reversed(_entries(folder)):
-        try:
-            _BACK[entry["kind"]](folder, **entry)
-        except OSError as error:
-            problems.append(f"{entry['path']}: {error.strerror or error}")
-    discard(folder)
-    return problems
-
-
-def _entries(folder: str) -> list[dict[str, Any]]:
-    """Return the entries in order; of a torn last one the effect has not happened."""
-    found = []
-    try:
-        with open(os.path.join(folder, _ENTRIES), encoding="ascii") as file:
-            for line in file:
-                found.append(json.loads(line))  # noqa: PERF401 - what is before a torn line counts
-    except (OSError, ValueError):
-        pass
-    return found
-
-
-def _absent(_folder: str, *, path: str, **_: Any) -> None:
-    now = _status(path)
-    if now is None:
-        return
-    if stat.S_ISDIR(now.st_mode):
-        os.rmdir(path)
-    else:
-        os.unlink(path)
-
-
-def _file(folder: str, *, path: str, copy: str, linked: bool, **meta: Any) -> None:
-    saved = os.path.join(folder, copy)
-    now = _status(path)
-    if now is not None and now.st_ino == meta["inode"]:
-        if not linked:
-            _rewrite(path, saved)
-    else:
-        if now is not None:
-            os.unlink(path)
-        (os.link if linked else shutil.copyfile)(saved, path)
-    _restore_meta(folder, path=path, **meta)
-
-
-def _rewrite(path: str, saved: str) -> None:
-    """Write the old content into the same file: it may have other names."""
-    os.chmod(path, 0o600)
-    with open(saved, "rb") as source, open(path, "r+b") as target:
-        shutil.copyfileobj(source, target, 1 << 20)
-        target.truncate()
-
-
-def _link(_folder: str, *, path: str, target: str, **_: Any) -> None:
-    if _status(path) is None:
-        os.symlink(target, path)
-
-
-def _made_folder(folder: str, *, path: str, **meta: Any) -> None:
-    if _status(path) is None:
-        os.mkdir(path)
-    _restore_meta(folder, path=path, **meta)
-
-
-def _moved(_folder: str, *, path: str, target: str, inode: int, **_: Any) -> None:
-    now = _status(target)
-    if now is not None and now.st_ino == inode and _status(path) is None:
-        os.rename(target, path)
-
-
-def _restore_meta(_folder: str, *, path: str, mode: int, times: list[int], **_: Any) -> None:
-    now = _status(path)
-    if now is None or stat.S_ISLNK(now.st_mode):
-        return
-    if now.st_mode != mode:
-        os.chmod(path, stat.S_IMODE(mode))
-    os.utime(path, ns=(times[0], times[1]))
-
-
-_BACK: dict[str, Any] = {
-    "absent": _absent,
-    "file": _file,
-    "link": _link,
-    "folder": _made_folder,
-    "moved": _moved,
-    "meta": _restore_meta,
-}
-
-
-def _status(path: str) -> os.stat_result | None:
-    try:
-        return _lstat(path)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return None
-        raise
 
 
 def _meta(now: os.stat_result) -> dict[str, Any]:

@@ -41,8 +41,8 @@ from taskpar_kernel.model.messages import AtGate, Attempt, Code, Finished
 from taskpar_kernel.seed import HashSeed
 from taskpar_kernel.transport.segments import Segments
 from taskpar_kernel.validation.verdict import changed_file, stale_name
-from taskpar_kernel.worker.journal import discard, journal_of, take_back
 from taskpar_kernel.worker.seen import present_state
+from taskpar_kernel.worker.undo import discard, journal_of, take_back
 
 _KEPT = {"__name__", "__builtins__", "__doc__"}
 _PENDING = object()

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskpar_kernel.worker import journal as journal_module
-from taskpar_kernel.worker.journal import Journal, Refused, discard, take_back
+from taskpar_kernel.worker.journal import Journal, Refused
 from taskpar_kernel.worker.touches import TOUCHES
+from taskpar_kernel.worker.undo import discard, take_back
 
 NAMES = ["a", "b", "d", "d/x", "d/e", "l", "m"]
 
