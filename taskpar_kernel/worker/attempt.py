@@ -148,7 +148,7 @@ class Attempts:
             traceback=_traceback_of(error),
             packed=packed,
             replica=replica if packed is not None else None,
-            files_read=tuple(self._gate.files.items()),
+            files_read=self._gate.files,
             waited_s=self._waited_s,
         )
 
@@ -269,8 +269,7 @@ class Attempts:
 
         def wait(what: str) -> bool:
             begin_s = time.monotonic()
-            read = tuple(self._gate.files.items())
-            passes = ask(AtGate(instruction.ticket, HOME, what, read, replica))
+            passes = ask(AtGate(instruction.ticket, HOME, what, self._gate.files, replica))
             self._waited_s += time.monotonic() - begin_s
             return passes
 

@@ -24,11 +24,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from taskpar_kernel.worker.journal import Journal, Refused
-from taskpar_kernel.worker.seen import file_state
+from taskpar_kernel.worker.seen import file_state, kind_state
 from taskpar_kernel.worker.touches import TOUCHES
 
 if TYPE_CHECKING:
-    from taskpar_kernel.model.messages import FileState
+    from types import FrameType
+
+    from taskpar_kernel.model.messages import FilesRead, FileState
 
 Ask = Callable[[str], bool]
 """Waits at the gate: told what the attempt is about to do, it returns whether that may happen."""
@@ -98,6 +100,8 @@ _EFFECTS = frozenset(
     ]
 )
 _CACHE = "__pycache__"
+_KIND, _STATE, _ENTRIES = "kind", "state", "entries"
+"""Ways of looking at a path: whether it is there, at itself, at all that a folder holds."""
 
 
 class GateReached(BaseException):
@@ -119,8 +123,8 @@ class Gate:
         self.passed = False
         """Whether home has let the attempt change files."""
         self.journal = Journal("")
-        self.files: dict[str, FileState] = {}
-        """Files looked at before the gate: absolute path → its state just before."""
+        self._seen: dict[tuple[str, str], FileState] = {}
+        """What was looked at before the gate: absolute path and way → its state just before."""
         sys.addaudithook(self._audit)
 
     def forget(self, journal: Journal) -> None:
@@ -128,7 +132,12 @@ class Gate:
         self.reached = ""
         self.passed = False
         self.journal = journal
-        self.files = {}
+        self._seen = {}
+
+    @property
+    def files(self) -> FilesRead:
+        """The files looked at before the gate, and their states just before that."""
+        return tuple((path, state) for (path, _), state in self._seen.items())
 
     def close(self, ask: Ask | None = None) -> None:
         """Begin to hold back effects; without `ask` none can be let through."""
@@ -171,20 +180,22 @@ class Gate:
         @functools.wraps(function)
         def look(path: Any, *arguments: Any, **keywords: Any) -> Any:
             if not isinstance(path, int):
-                self._remember(path)
+                self._remember(path, _KIND if name == "access" or _asks_kind() else _STATE)
             return function(path, *arguments, **keywords)
 
         return look
 
-    def _remember(self, path: Any, *, entries: bool = False) -> None:
+    def _remember(self, path: Any, way: str) -> None:
         if self.passed or self._own or isinstance(path, int):
             return
         name = os.path.abspath(os.fsdecode(path))
         if name.startswith(("/proc/", "/sys/", "/dev/")):
             return
-        if name not in self.files or (entries and self.files[name][4].startswith(b"n:")):
+        if (name, way) not in self._seen:
             with self._aside():
-                self.files[name] = file_state(name, entries=entries)
+                self._seen[name, way] = (
+                    kind_state(name) if way == _KIND else file_state(name, entries=way == _ENTRIES)
+                )
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
@@ -207,7 +218,7 @@ class Gate:
         elif event in {"os.listdir", "os.scandir"}:
             if not _importing():
                 path = arguments[0] if arguments[0] is not None else "."
-                self._remember(path, entries=event == "os.scandir")
+                self._remember(path, _ENTRIES if event == "os.scandir" else _STATE)
         elif event in TOUCHES:
             if _CACHE not in str(arguments[0]):
                 self._touch(event, arguments, f"{event} {arguments[0]}")
@@ -223,7 +234,7 @@ class Gate:
             isinstance(flags, int) and bool(flags & _WRITES)
         )
         if not writes and not importing:
-            self._remember(name)
+            self._remember(name, _STATE)
         elif writes and _CACHE not in name and name != os.devnull:
             what = f"open {name!r} for writing"
             if _UNNAMED and isinstance(flags, int) and flags & _UNNAMED == _UNNAMED:
@@ -258,6 +269,36 @@ def _importing() -> bool:
     frame = sys._getframe(2)
     return frame.f_code.co_filename == "<frozen importlib._bootstrap_external>"
 
+
+def _asks_kind() -> bool:
+    """Whether `os.stat` or `os.lstat` is called only to learn if a path is there, and what it is.
+
+    `if not os.path.exists(folder)` must not depend on what others put into the folder meanwhile.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    for _ in range(2):  # `Path.exists` asks by way of `Path.stat`
+        if frame is None or frame.f_globals.get("__name__") not in _PATH_MODULES:
+            return False
+        if frame.f_code.co_name in _ASK_KIND:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_PATH_MODULES = frozenset({"genericpath", "posixpath", "pathlib", "pathlib._local", "pathlib._abc"})
+_ASK_KIND = frozenset(
+    [
+        "exists",
+        "lexists",
+        "isfile",
+        "isdir",
+        "islink",
+        "is_file",
+        "is_dir",
+        "is_symlink",
+        "_joinrealpath",
+    ]
+)
 
 _HARMLESS = frozenset(
     {

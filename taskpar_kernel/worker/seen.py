@@ -31,6 +31,13 @@ _MOST_ENTRIES = 20_000
 _stat, _lstat, _readlink = os.stat, os.lstat, os.readlink
 
 
+def kind_state(path: str) -> FileState:
+    """Return what `path` is, or that there is nothing: all that `os.path.exists` looks at."""
+    digest = hashlib.blake2b(digest_size=16)
+    _kind(path, digest)
+    return (0, 0, 0, 0, b"k:" + digest.digest())
+
+
 def file_state(path: str, *, entries: bool = False) -> FileState:
     """Return the present state of `path`; `entries`: the states of what a folder holds count."""
     try:
@@ -48,6 +55,8 @@ def file_state(path: str, *, entries: bool = False) -> FileState:
 
 def present_state(path: str, then: FileState) -> FileState:
     """Return the state of `path` now, found in the way in which `then` was."""
+    if then[4].startswith(b"k:"):
+        return kind_state(path)
     try:
         return _with(path, _stat(path), then[4].partition(b":")[0].decode())
     except (OSError, ValueError):
@@ -72,6 +81,14 @@ def _with(path: str, status: os.stat_result, how: str) -> FileState:
     except OSError:
         digest.update(b"unreadable")
     return (*times, how.encode() + b":" + digest.digest())
+
+
+def _kind(path: str, digest: hashlib.blake2b) -> None:
+    for look in (_stat, _lstat):
+        try:
+            digest.update(b"%d;" % look(path).st_mode)
+        except (OSError, ValueError) as error:
+            digest.update(f"{getattr(error, 'errno', 0)};".encode())
 
 
 def _link(path: str, digest: hashlib.blake2b) -> None:

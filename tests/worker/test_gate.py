@@ -397,6 +397,39 @@ def test_effects_come_in_program_order(
     run(case, laboratory, folder, places=places)
 
 
+PASSING = cases(r"""
+None
+==
+put_in("f", "1")
+put_in("f", "2")
+put_in("f/g", "3")
+== None
+---
+write("a", "1")
+==
+write("a", "12")
+x = there("a"), os.path.isfile(D + "a"), pathlib.Path(D, "a").exists()
+write("b", str(os.path.exists(D)))
+== x
+""")
+
+
+@pytest.mark.parametrize("case", PASSING, ids=str)
+def test_to_ask_if_it_is_there_is_not_to_look_inside(
+    case: Case, laboratory: Laboratory, folder: Path
+) -> None:
+    setup = (
+        "def put_in(at, text):\n"
+        "    if not os.path.exists(D + at): os.makedirs(D + at)\n"
+        "    pathlib.Path(D + at).mkdir(exist_ok=True)\n"
+        "    write(at + '/' + text, text)\n"
+        "os.mkdir(D + 'f')\n"
+    )
+    case = replace(case, setup=setup + case.setup)
+    report = run(case, laboratory, folder, places=[1, 2, 3])
+    assert all(report.taken), report.statements
+
+
 def test_a_replica_that_differs_does_not_pass(laboratory: Laboratory, folder: Path) -> None:
     case = Case(
         "n = [0]\ndef up(): n[0] += 1; return n[0]",
