@@ -56,12 +56,9 @@ def _arguments(walk: Walk, node: ast.Call) -> Arguments:
 
 def invoke(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> Value:
     """Enter the effects of calling `callee`."""
-    if callee.dotted is not None:
-        treat = special.SPECIAL.get(callee.dotted)
-        if treat is not None:
-            result = treat(walk, node, arguments)
-            if result is not None:
-                return result
+    special_result = special.treat(walk, node, callee, arguments)
+    if special_result is not None:
+        return special_result
     _callbacks(walk, node, callee, arguments)
     followed = _follow(walk, node, callee, arguments)
     if followed is not None:

@@ -182,11 +182,14 @@ def merge(walk: Walk, summary: Summary, arguments: Arguments, node: ast.AST) -> 
     ledger.deletes |= done.deletes
     ledger.draws |= done.draws
     ledger.files_read |= done.files_read
+    ledger.files_unseen |= done.files_unseen
     ledger.files_written |= done.files_written
     ledger.prints |= done.prints
     ledger.spend(done.cost_s)
     ledger.touch = max(ledger.touch, done.touch)
     for reason in done.home:
+        if reason.blocker is Blocker.FILES:
+            continue  # a bare write stays home, a function that also writes waits at the gate
         what = reason.what if walk.uses is not None else f"{reason.what} (in {summary.name})"
         ledger.block(reason.blocker, node, what)
     for root, how in done.changes.items():

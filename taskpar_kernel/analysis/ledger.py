@@ -47,6 +47,7 @@ class Ledger:
         "deletes",
         "draws",
         "files_read",
+        "files_unseen",
         "files_written",
         "home",
         "prints",
@@ -62,6 +63,7 @@ class Ledger:
         self.changes: dict[Root, Change] = {}
         self.aliases: set[tuple[str, str]] = set()
         self.files_read = False
+        self.files_unseen = False
         self.files_written = False
         self.draws: set[str] = set()
         self.prints = False
@@ -75,6 +77,7 @@ class Ledger:
 
     def block(self, blocker: Blocker, node: ast.AST, what: str = "") -> None:
         """Keep the statement at home because of `node`."""
+        self.files_written |= blocker is Blocker.FILES
         reason = Reason(blocker, what or text_of(node), getattr(node, "lineno", 1))
         if reason not in self.home:
             self.home.append(reason)
@@ -123,6 +126,7 @@ class Ledger:
             changes=frozenset(root for root in self.changes if isinstance(root, str)),
             aliases=frozenset(self.aliases),
             files_read=self.files_read,
+            files_unseen=self.files_unseen,
             files_written=self.files_written,
             draws=frozenset(self.draws),
             prints=self.prints,

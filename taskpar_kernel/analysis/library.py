@@ -58,7 +58,10 @@ def call_function(walk: Walk, node: ast.Call, callee: Value, arguments: Argument
         return _apply(walk, node, entry, callee, arguments)
     if owner is not None:
         return None
-    if walk.discarded is node:
+    if _is_named_for_writing(callee):
+        walk.ledger.files_written = True
+        walk.ledger.block(Blocker.WORLD, node)
+    elif walk.discarded is node:
         walk.ledger.block(Blocker.AMBIENT, node)
     _change_keywords(walk, node, None, arguments)
     walk.ledger.unclear()
@@ -190,10 +193,10 @@ def _cost(entry: Entry, callee: Value, given: list[Value]) -> float | None:
 def _outside_world(walk: Walk, node: ast.Call, entry: Entry, arguments: Arguments) -> None:
     ledger, words = walk.ledger, entry.words
     ledger.prints |= "prints" in words
-    ledger.files_read |= "reads_file" in words
-    if "writes_file" in words or ("writes_given" in words and _names_a_path(arguments)):
-        ledger.files_written = True
-        ledger.block(Blocker.WORLD, node)
+    ledger.files_read |= not words.isdisjoint(("reads_file", "reads_natively"))
+    ledger.files_unseen |= "reads_natively" in words
+    if "writes_given" in words and _names_a_path(arguments):
+        ledger.block(Blocker.FILES, node)
     for word in words:
         if word.startswith("draws_"):
             generator = word.split("_")[1]
@@ -296,7 +299,9 @@ def _by_convention(walk: Walk, node: ast.Call, callee: Value, arguments: Argumen
     if name in says.pure or (name.startswith(says.pure_prefixes) and name not in says.changes):
         ledger.unclear()
         return Value(same=owner.reach if name in says.view else NO_ROOTS)
-    if _writes(says, name):
+    if name in says.files:
+        ledger.block(Blocker.FILES, node)
+    elif _writes(says, name):
         ledger.files_written = True
         ledger.block(Blocker.WORLD, node)
     elif name in says.changes or name.startswith(says.changes_prefixes) or walk.discarded is node:
@@ -308,6 +313,13 @@ def _by_convention(walk: Walk, node: ast.Call, callee: Value, arguments: Argumen
         return Value(owner.kind, same=owner.same, held=owner.held, direct=owner.direct,
                      fresh=owner.fresh, obj=owner.obj)  # fmt: skip
     return Value()
+
+
+def _is_named_for_writing(callee: Value) -> bool:
+    """Whether the name of a library's function says that it writes; how is not known."""
+    says = conventions()
+    name = callee.attr or (callee.dotted or "").rpartition(".")[2]
+    return name in says.files | says.world or name.startswith(says.native_prefixes)
 
 
 def _writes(says: Conventions, name: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import io
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from taskpar_kernel.analysis.ledger import Change
@@ -23,6 +24,10 @@ Special = Callable[[Walk, ast.Call, Arguments], Value | None]
 
 def _print(walk: Walk, node: ast.Call, arguments: Arguments) -> Value | None:
     file = arguments.keywords.get("file")
+    if file is not None and file.fresh and _is_file(file):
+        walk.ledger.block(Blocker.FILES, node)
+        walk.ledger.unclear()
+        return Value(type(None))
     if file is not None and file.dotted not in {"sys.stdout", "sys.stderr"}:
         if file.kind is not type(None):
             walk.ledger.block(Blocker.HANDLE, node)
@@ -37,15 +42,29 @@ def _print(walk: Walk, node: ast.Call, arguments: Arguments) -> Value | None:
     return None
 
 
+def _is_file(value: Value) -> bool:
+    return isinstance(value.kind, type) and issubclass(value.kind, io.IOBase)
+
+
 def _open(walk: Walk, node: ast.Call, arguments: Arguments) -> Value | None:
+    return _opened(walk, node, arguments, 1)
+
+
+def _is_path_open(callee: Value) -> bool:
+    owner = callee.owner
+    if owner is None or callee.attr != "open" or not isinstance(owner.kind, type):
+        return False
+    return issubclass(owner.kind, Path)
+
+
+def _opened(walk: Walk, node: ast.Call, arguments: Arguments, position: int) -> Value:
     mode = arguments.keywords.get("mode")
-    if mode is None and len(arguments.positional) > 1:
-        mode = arguments.positional[1]
+    if mode is None and len(arguments.positional) > position:
+        mode = arguments.positional[position]
     text = "r" if mode is None else mode.obj
     walk.ledger.spend(None)
     if not isinstance(text, str) or set(text) & set("wax+"):
-        walk.ledger.files_written = True
-        walk.ledger.block(Blocker.WORLD, node)
+        walk.ledger.block(Blocker.FILES, node)
     else:
         walk.ledger.files_read = True
     binary = isinstance(text, str) and "b" in text
@@ -124,3 +143,11 @@ SPECIAL: Final[Mapping[str, Special]] = {
     "builtins.super": _super,
     "time.sleep": _sleep,
 }
+
+
+def treat(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> Value | None:
+    """Enter the effects of a call that is special; None if it is not."""
+    if callee.dotted is not None:
+        special = SPECIAL.get(callee.dotted)
+        return None if special is None else special(walk, node, arguments)
+    return _opened(walk, node, arguments, 0) if _is_path_open(callee) else None

@@ -15,7 +15,8 @@ A type is named by the root of its module and its own name. The words:
 - lazy: the result is an iterator
 - draws_random, draws_numpy, draws_torch: draws from a shared generator; draws_numpy_unseeded: does
   so unless `random_state` is given
-- reads_file, writes_file, writes_given (writes if a path is given), prints
+- reads_file, writes_file, writes_given (writes if a path is given), prints; reads_natively: without
+  an audit event, so that an attempt cannot remember what it read. What writes natively is `world`
 - any blocker in lower case (world, ambient, drawing, clock, handle, thread, shell, ...)
 - cheap: costs nothing worth counting; `cost.NAME = seconds`; `returns.TYPE = names`
 """
@@ -79,6 +80,7 @@ _QUIET: Final = frozenset(
         "view",
         "lazy",
         "reads_file",
+        "reads_natively",
         "prints",
         "clock",
         "draws_random",
@@ -97,8 +99,10 @@ class Conventions:
     view: frozenset[str]
     shallow: frozenset[str]
     world: frozenset[str]
+    files: frozenset[str]
     changes_prefixes: tuple[str, ...]
     world_prefixes: tuple[str, ...]
+    native_prefixes: tuple[str, ...]
     pure_prefixes: tuple[str, ...]
     costs: Mapping[str, float]
 
@@ -161,8 +165,10 @@ def conventions() -> Conventions:
         view=frozenset(words["view"]),
         shallow=frozenset(words["shallow"]),
         world=frozenset(words["world"]),
+        files=frozenset(words["files"]),
         changes_prefixes=tuple(words["changes_prefixes"]),
         world_prefixes=tuple(words["world_prefixes"]),
+        native_prefixes=tuple(words["native_prefixes"]),
         pure_prefixes=tuple(words["pure_prefixes"]),
         costs=raw["cost"],
     )
@@ -215,7 +221,7 @@ def _kinds(returns: Mapping[str, str]) -> dict[str, type]:
 def _entry(words: frozenset[str], cost_s: float | None, result: Kind) -> Entry:
     blockers = [_BLOCKERS[word] for word in sorted(words) if word in _BLOCKERS]
     if "writes_file" in words:
-        blockers.append(Blocker.WORLD)
+        blockers.append(Blocker.FILES)
     if any(word.startswith("draws_") and not word.endswith("_unseeded") for word in words):
         blockers.append(Blocker.AMBIENT)
     changed = tuple(int(word[-1]) for word in sorted(words) if word.startswith("changes_"))

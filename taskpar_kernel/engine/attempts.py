@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.model.ids import Place, Ticket
-from taskpar_kernel.model.messages import Finished, Output
+from taskpar_kernel.model.messages import AtGate, Finished, Output
 
 if TYPE_CHECKING:
     from taskpar_kernel.commit.apply import Opened
@@ -44,6 +44,12 @@ class AttemptRecord:
     ends_s: float = 0.0
     """When it is expected to have ended, in monotonic seconds."""
     started_s: float | None = None
+    gate: AtGate | None = None
+    """What it said when it came to the gate, if it did."""
+    passed: bool = False
+    """Whether home has let it pass the gate: what it does to files happens."""
+    gone: bool = False
+    """Whether the process that ran it has ended."""
     finished: Finished | None = None
     outputs: list[Output] = field(default_factory=list)
     shown: int = 0
@@ -51,6 +57,11 @@ class AttemptRecord:
     lost: str = ""
     """How its worker ended, if it did."""
     dropped: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits at the gate."""
+        return self.gate is not None and not self.passed and not self.over
 
     @property
     def over(self) -> bool:

@@ -31,6 +31,7 @@ from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.history import why_home
 from taskpar_kernel.engine.inner import FreeLoop, InnerCalls
 from taskpar_kernel.engine.lookahead import WORTH_S, Lookahead, Moment
+from taskpar_kernel.engine.passage import Passage
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.stream import Instance, Order
 from taskpar_kernel.errors import NotPortable
@@ -39,8 +40,7 @@ from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
 from taskpar_kernel.source.rewrite import HOOKS, rewrite
-from taskpar_kernel.validation.verdict import changed_file, same_value, stale_name
-from taskpar_kernel.worker.gate import file_state
+from taskpar_kernel.validation.verdict import same_value, stale_name
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -88,6 +88,7 @@ class CellRun:
         """When home began what it is doing now."""
         self.waiting = False
         self.waited_s = 0.0
+        self._passage = Passage(session)
         self._value: Any = None
         self._plain = not session.settings.eager
         """Nothing is out and nothing is planned: hooks only note where home is."""
@@ -402,6 +403,7 @@ class CellRun:
             except BaseException:  # an interrupt while home waits
                 with self._session.lock:
                     self.look.drop(attempt)
+                self._passage.take_back(attempt)
                 raise
             if not reason:
                 self._leave()
@@ -511,9 +513,9 @@ class CellRun:
         if not attempt.complete:
             with self._session.lock:
                 why = self._stale(attempt, instance, names)
+            why = why or self._wait_for(attempt, instance, names)
             if why:
                 return why
-            self._wait_for(attempt)
         with self._session.lock:
             why = self._unusable(attempt) or self._stale(attempt, instance, names)
             if why:
@@ -585,28 +587,34 @@ class CellRun:
 
     def _different_prelude(self, attempt: AttemptRecord) -> str:
         """Return '' if home's own run of the cheap statements made what the worker's made."""
-        finished, bundle = attempt.finished, attempt.replica
-        if bundle is None or bundle.at_home or finished is None or finished.replica is None:
+        told, bundle = attempt.finished or attempt.gate, attempt.replica
+        if bundle is None or bundle.at_home or told is None or told.replica is None:
             return ""
         names = self._names()
         values = {n: names[n] for n in attempt.made if n in names}
         if len(values) == len(attempt.made) and self._ledger.accept_replica(
-            bundle, values, attempt.inputs, finished.replica
+            bundle, values, attempt.inputs, told.replica
         ):
             return ""
         return f"`{', '.join(attempt.made)}` came out differently at home"
 
-    def _wait_for(self, attempt: AttemptRecord) -> None:
-        """Return when the attempt is over, or when home had better run it itself."""
+    def _wait_for(
+        self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]
+    ) -> str:
+        """Return when the attempt is over, or when home had better run it itself.
+
+        On the way it is let pass the gate, or the reason why not is returned.
+        """
         begin_s = time.monotonic()
         limit_s = self._session.settings.statement_limit_s
         self.waiting = True
         try:
             while not attempt.complete and not attempt.lost and not attempt.dropped:
                 waited_s = time.monotonic() - begin_s
+                if attempt.waits and (why := self._let_pass(attempt, instance, names)):
+                    return why
                 if self._home_is_first(attempt) or self._is_stuck(attempt, waited_s):
-                    attempt.dropped = True
-                    break
+                    return "home was free before its worker"
                 if limit_s and waited_s > limit_s:
                     attempt.lost = f"did not end within {limit_s:g} s"
                     break
@@ -620,6 +628,17 @@ class CellRun:
         finally:
             self.waiting = False
             self.waited_s += time.monotonic() - begin_s
+        return ""
+
+    def _let_pass(
+        self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]
+    ) -> str:
+        """Home is where the attempt is: let it change files, or return what has changed meanwhile.
+
+        What it reads from now on is what the serial run reads: home stands still until it is over.
+        """
+        with self._session.lock:
+            return self._stale(attempt, instance, names) or self._passage.open_for(attempt)
 
     def _is_stuck(self, attempt: AttemptRecord, waited_s: float) -> bool:
         """Whether the attempt does not begin although nothing else runs on its worker."""
@@ -631,8 +650,18 @@ class CellRun:
         )
 
     def _home_is_first(self, attempt: AttemptRecord) -> bool:
-        """Whether the attempt's worker is busy with something else, so that home is free first."""
-        if attempt.started_s is not None or self._session.settings.eager:
+        """Whether the attempt's worker is busy with something else, so that home is free first.
+
+        An attempt at the gate waits for home to come to it, and what has not begun may wait for
+        that worker (for a place in its queue, for a value it holds, for a third that waits so). So
+        it never waits: home runs it. If it has begun after all, and only word of that is on its
+        way, it ends in its worker unseen, or at the gate, where it is told.
+        """
+        if attempt.started_s is not None:
+            return False
+        if any(other.waits for other in self.dispatch.attempts.values()):
+            return True
+        if self._session.settings.eager:
             return False
         for other in self.dispatch.attempts.values():
             same = other.worker == attempt.worker and other is not attempt
@@ -649,14 +678,11 @@ class CellRun:
         if attempt.lost:
             return f"worker {attempt.worker} {attempt.lost}"
         if attempt.dropped:
-            return "home was free before its worker"
+            return "it was given up"
         finished = attempt.finished
         assert finished is not None
-        if not finished.ok:
-            return finished.why
-        now = {path: file_state(path) for path, _, _ in finished.files_read}
-        path = changed_file(finished.files_read, now)
-        return f"the file {path} was changed in between" if path else ""
+        changed = "" if attempt.passed else self._passage.changed(attempt, finished.files_read)
+        return changed if finished.ok else finished.why
 
     def _commit(self, attempt: AttemptRecord, opened: Opened, names: Mapping[str, Any]) -> None:
         self._session.relay.show(attempt.outputs[attempt.shown :])
@@ -664,6 +690,7 @@ class CellRun:
         if isinstance(step, Unit) and step.is_expression:
             self._value = opened.value
         apply(opened, self._namespace if self._binds_globally() else {})
+        self._passage.make_final(attempt)
         attempt.outcome.objects |= {
             name: names[name]
             for name in self._session.costs.changes(step)
@@ -676,7 +703,9 @@ class CellRun:
         finished = attempt.finished
         assert finished is not None
         self.history.took(step, attempt.worker, finished.start_s, finished.end_s)
-        self._session.costs.observe_away(step, finished.end_s - finished.start_s)
+        self._session.overtaking.took(step)
+        seconds = finished.end_s - finished.start_s - finished.waited_s
+        self._session.costs.observe_away(step, seconds)
 
     def _squash(self, attempt: AttemptRecord, instance: Instance) -> None:
         with self._session.lock:
@@ -689,6 +718,7 @@ class CellRun:
             for part in attempt.parts:
                 if part is not instance:
                     part.attempt = None
+        self._passage.take_back(attempt)
         if attempt.shown:
             self._session.relay.expect_again(attempt.outputs[: attempt.shown])
         if attempt.lost:

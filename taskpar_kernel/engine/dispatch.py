@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.loads import Loads, Patience
+from taskpar_kernel.engine.overtaking import Overtaking
 from taskpar_kernel.engine.sizes import Size, size_of
 from taskpar_kernel.engine.sources import (
     Blocked,
@@ -87,6 +88,7 @@ class Dispatch:
     compile_unit: Callable[[ast.Module], Any]
     next_ticket: Callable[[], Ticket]
     attempts: dict[Ticket, AttemptRecord]
+    overtaking: Overtaking = field(default_factory=Overtaking)
     places: dict[UnitId, Place] = field(default_factory=dict)
     """Where the plan puts statements; what is not in it goes by the on-line policy."""
     labels: dict[Key, dict[str, None]] = field(default_factory=dict)

@@ -88,7 +88,7 @@ class InnerCalls:
         return self._local[loop]
 
     def twin_of(self, number: UnitId, function: Any) -> tuple[Any, Sequence[LoopStep]]:
-        """Return the twin of `function`, or itself, for call `number`; and the loops in it if new."""
+        """Return the twin of `function`, or itself, for a call; and the loops in it if new."""
         if not self.is_long(number):
             return function, ()
         plain = function.__func__ if type(function) is MethodType else function

@@ -26,8 +26,8 @@ from taskpar_kernel.engine.loads import Loads
 from taskpar_kernel.engine.sources import Blocked, Deferred, Known, Names, Outcome
 from taskpar_kernel.engine.stream import Binding, Instance, Item, Opaque, Order, Stream
 from taskpar_kernel.errors import Hurried
-from taskpar_kernel.model.effects import Blocker, Scope
-from taskpar_kernel.model.ids import HOME, Place
+from taskpar_kernel.model.effects import Blocker, Effects, Scope
+from taskpar_kernel.model.ids import HOME, Place, Ticket
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
 
 if TYPE_CHECKING:
@@ -118,10 +118,12 @@ class Lookahead:
         """Give up an attempt and every attempt that reads its outcome."""
         pool = self.dispatch.pool
         queue, gone = [attempt], []
+        at_gate: dict[Ticket, bool] = {}
         while queue:
             lost = queue.pop()
             if lost.dropped:
                 continue
+            at_gate[lost.ticket] = lost.waits  # it hears from its inbox, and needs no signal
             lost.dropped = lost.outcome.dropped = True
             gone.append(lost)
             queue += [a for a in self.attempts() if any(b is lost.outcome for _, b in a.reads)]
@@ -129,9 +131,9 @@ class Lookahead:
             for instance in lost.instances:
                 if instance.attempt is lost and lost is not attempt:
                     instance.attempt = None
-            if lost.finished is None and not lost.lost:
+            if lost.finished is None and not lost.gone:
                 pool.abandon(lost.worker, (lost.ticket,))
-                if lost.started_s is not None:
+                if lost.started_s is not None and not at_gate[lost.ticket]:
                     pool.interrupt(lost.worker)
 
     def attempts(self) -> list[AttemptRecord]:
@@ -161,16 +163,22 @@ class Lookahead:
         loads = self.dispatch.loads(ready, moment.threads)
         self._chunks = Chunks(self.dispatch, loads, idle=moment.idle)
         sent = 0
+        written = False  # files may be written by what comes before, and nobody has seen it
         with suppress(Full, Hurried):
             for item in self._items():
                 if isinstance(item, Binding):
                     self._names.assume(item.values)
                 elif isinstance(item, Opaque):
                     self._names.pend(item.effects, item.effects.changes)
+                    written |= _may_write(item.effects)
                 elif _reads_clock(item) and item.order > self.here:
                     break  # work that overtook a clock read would make the user's durations untrue
+                elif written and item.attempt is None and self._stays_behind(item):
+                    changes = self.dispatch.costs.changes(item.step)
+                    self._names.pend(item.effects, changes, item.local)
                 else:
                     sent += self._consider(item, loads, moment)
+                    written |= _may_write(item.effects)
             self._chunks.flush()
         return sent + self._chunks.sent
 
@@ -222,13 +230,22 @@ class Lookahead:
             return None
         return Outcome(self.dispatch.send_out(instance, sources, loads, idle=moment.idle))
 
+    def _stays_behind(self, instance: Instance) -> bool:
+        """Whether what may write files is not to be overtaken by this one."""
+        if instance.effects.files_unseen:
+            instance.refused = "it reads files natively, and what comes before it may write files"
+            return True
+        return not self.dispatch.settings.eager and self.dispatch.overtaking.holds_back(instance)
+
     def _goes_along(self, step: Unit | HomeStep) -> bool:
         """Whether a step is so cheap that whoever needs what it makes repeats it on the spot."""
         if self.dispatch.settings.eager or not step.effects.travels or step.effects.prints:
             return False
         if isinstance(step, HomeStep) and not step.whole:
             return False
-        if step.effects.files_read or step.effects.draws or step.effects.deletes:
+        if step.effects.files_read or step.effects.files_written:
+            return False
+        if step.effects.draws or step.effects.deletes:
             return False
         if isinstance(step.node, ast.expr):
             return False
@@ -281,6 +298,16 @@ def _units(steps: Iterable[Step]) -> Iterator[Unit]:
             yield step
         elif isinstance(step, LoopStep):
             yield from _units(step.body)
+
+
+def _may_write(effects: Effects) -> bool:
+    """Whether a statement may change files, as far as is predicted."""
+    return effects.files_written or any(r.blocker in _WRITERS for r in effects.home)
+
+
+_WRITERS = frozenset(
+    {Blocker.WORLD, Blocker.SHELL, Blocker.THREAD, Blocker.HANDLE, Blocker.UNKNOWN}
+)
 
 
 def _reads_clock(instance: Instance) -> bool:

@@ -28,11 +28,13 @@ from taskpar_kernel.engine.history import History
 from taskpar_kernel.engine.ledger import Ledger
 from taskpar_kernel.engine.loads import Meter
 from taskpar_kernel.engine.lookahead import Lookahead, Moment
+from taskpar_kernel.engine.overtaking import Overtaking
 from taskpar_kernel.engine.relay import Relay
 from taskpar_kernel.engine.turn import Turn
 from taskpar_kernel.errors import PoolError, TaskParError
 from taskpar_kernel.model.ids import HOME, Key, Place, Ticket, UnitId
 from taskpar_kernel.model.messages import (
+    AtGate,
     Event,
     Finished,
     Forget,
@@ -85,6 +87,7 @@ class Session:
         self.meter = Meter()
         self.wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.costs = Costs()
+        self.overtaking = Overtaking()
         self.relay = Relay(shell)
         self.pool: WorkerPool | None = None
         self.segments: Segments = NO_SEGMENTS
@@ -270,6 +273,7 @@ class Session:
             self._compile,
             lambda: Ticket(next(self._tickets)),
             self._attempts,
+            self.overtaking,
         )
         return Lookahead(tops, dispatch, lambda: self.namespace, self.free_workers)
 
@@ -330,16 +334,18 @@ class Session:
             return
         elif isinstance(event, Lost):
             self._lost(event)
-        elif isinstance(event, Started | Finished | Output):
+        elif isinstance(event, Started | AtGate | Finished | Output):
             self._progress(event)
         self.wake.put(None)
 
-    def _progress(self, event: Started | Finished | Output) -> None:
+    def _progress(self, event: Started | AtGate | Finished | Output) -> None:
         attempt = self._attempts.get(event.ticket)
         if attempt is None:
             return
         if isinstance(event, Started):
             attempt.started_s = event.at_s
+        elif isinstance(event, AtGate):
+            attempt.gate = event
         elif isinstance(event, Finished):
             attempt.finished = event
             self._busy.set()
@@ -349,6 +355,8 @@ class Session:
     def _lost(self, event: Lost) -> None:
         self._importing[event.worker] = 0
         for attempt in tuple(self._attempts.values()):
+            if attempt.worker == event.worker and attempt.finished is None:
+                attempt.gone = True
             if attempt.worker == event.worker and not attempt.over:
                 attempt.lost = f"ended ({event.why})"
         cell = self._cell

@@ -33,7 +33,8 @@ class Blocker(enum.Enum):
     NAMESPACE = "reaches into the namespace itself (globals, locals, eval, exec, vars)"
     THREAD = "starts threads, processes or loops that go on running"
     HANDLE = "makes or uses an open handle, generator, iterator or lock"
-    WORLD = "changes the world outside (writes files, runs programs, uses the network)"
+    FILES = "writes files"
+    WORLD = "changes the world outside (runs programs, uses the network, writes files natively)"
     AMBIENT = "changes process-wide state (options, random generators, environment)"
     CLOCK = "reads the clock"
     DEFINITION = "defines a function or a class, which lives at home"
@@ -75,7 +76,10 @@ class Effects:
     aliases: frozenset[tuple[str, str]] = frozenset()
     """Pairs (new, old): the value of `new` may be, hold or view the object `old` is bound to."""
     files_read: bool = False
+    files_unseen: bool = False
+    """Reads files by native code, so that nobody can tell afterwards which and when."""
     files_written: bool = False
+    """Changes files. Without a reason to stay home it may travel, and waits at the gate."""
     draws: frozenset[str] = frozenset()
     """Shared random generators drawn from: 'random', 'numpy', 'torch'."""
     prints: bool = False

@@ -143,9 +143,16 @@ class Preload:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Do not start these attempts, and stop waiting on their behalf."""
+    """Do not start these attempts; stop waiting on their behalf, also at the gate."""
 
     tickets: tuple[Ticket, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proceed:
+    """Home has come to this attempt, which waits at the gate, and its input is good: go on."""
+
+    ticket: Ticket
 
 
 Instruction = Receive | Run | Attempt | Send | Forget | Preload
@@ -189,7 +196,7 @@ class Stop:
     """End politely, once everything before this is carried out."""
 
 
-Message = Script | Abandon | Value | Peer | Stop
+Message = Script | Abandon | Proceed | Value | Peer | Stop
 
 # Events --------------------------------------------------------------------------------------
 
@@ -224,6 +231,27 @@ class Replica:
     content: tuple[bytes, bytes] | None
 
 
+FileState = tuple[int, int, int, int, bytes]
+"""mtime in ns, size in bytes, inode, ctime in ns (all -1 where there is nothing), and a digest."""
+
+FilesRead = tuple[tuple[str, FileState], ...]
+"""Absolute paths, and their states just before they were looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtGate:
+    """An attempt is about to change files, and waits for `Proceed` or `Abandon`.
+
+    `files_read` and `replica` are as in `Finished`, as far as the attempt has come.
+    """
+
+    ticket: Ticket
+    worker: Place
+    what: str
+    files_read: FilesRead = ()
+    replica: Replica | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """An attempt (or run) ended. `ok`: the code ran to its end and its outcome can be brought home.
@@ -245,8 +273,12 @@ class Finished:
     traceback: str = ""
     packed: Packed | None = None
     replica: Replica | None = None
-    files_read: tuple[tuple[str, int, int], ...] = ()
-    """(path, mtime in ns, size in bytes) of files read, as they were then; -1, -1 if missing."""
+    files_read: FilesRead = ()
+    """What it looked at before it passed the gate, if it did."""
+    waited_s: float = 0.0
+    """How long it waited at the gate."""
+    left: str = ""
+    """What it has done to files and could not take back after it failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +341,9 @@ class Output:
     buffers: tuple[bytes, ...] = ()
 
 
-Event = Ready | Started | Finished | Received | TimedOut | Preloaded | Lost | Output | Value
+Event = (
+    Ready | Started | AtGate | Finished | Received | TimedOut | Preloaded | Lost | Output | Value
+)
 
 ITEMS_NAME = "__taskpar_items__"
 """Name under which the items of a chunk travel, and the list of what was made of them."""

@@ -20,7 +20,7 @@ import psutil  # type: ignore[import-untyped]
 
 from taskpar_kernel.errors import PoolError, UsageError
 from taskpar_kernel.model.ids import HOME, Place, Ticket
-from taskpar_kernel.model.messages import Abandon, Event, Lost, Script, Value
+from taskpar_kernel.model.messages import Abandon, Event, Lost, Proceed, Script, Value
 from taskpar_kernel.pool.folder import Folder
 from taskpar_kernel.pool.shared import Plan, Shared, Snapshot, WorkerState
 from taskpar_kernel.settings import Settings, check_workers
@@ -167,6 +167,10 @@ class WorkerPool:
         """Have `worker` not start these attempts; a `Finished` tells of each that it will not."""
         self._send(worker, Abandon(tuple(tickets)))
 
+    def proceed(self, worker: Place, ticket: Ticket) -> None:
+        """Let an attempt that waits at the gate pass it."""
+        self._send(worker, Proceed(ticket))
+
     def interrupt(self, worker: Place | None = None) -> None:
         """Interrupt what runs on `worker`, or on all."""
         self._signal(worker, signal.SIGINT)
@@ -180,7 +184,7 @@ class WorkerPool:
         self._check(worker)
         self._submit(lambda loop: loop.restart(worker))
 
-    def _send(self, worker: Place, message: Value | Abandon) -> int:
+    def _send(self, worker: Place, message: Value | Abandon | Proceed) -> int:
         from taskpar_kernel.transport.sockets import encode  # zmq is not light
 
         incarnation = self._check(worker)

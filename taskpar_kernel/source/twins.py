@@ -30,7 +30,7 @@ _FRAME_READERS = frozenset({"locals", "vars", "exec", "eval", "dir", "_getframe"
 def twin_of(
     function: FunctionType, body: list[ast.stmt], node: ast.FunctionDef
 ) -> FunctionType | None:
-    """Return a twin of `function` with `body` in place of the body of its `def` statement `node`."""
+    """Return a twin of `function` with `body` in place of that of its `def`, which is `node`."""
     code = _compiled(function.__code__, body, node)
     if code is None or code.co_freevars != function.__code__.co_freevars:
         return None

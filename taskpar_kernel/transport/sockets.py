@@ -87,6 +87,10 @@ class Reader:
         """Return the descriptor that becomes readable when something changed."""
         return int(self._socket.getsockopt(zmq.FD))
 
+    def wait(self, limit_s: float) -> None:
+        """Block until there is a message, or `limit_s` seconds have passed."""
+        self._socket.poll(int(limit_s * 1000))
+
     def drain(self) -> Iterator[Frames]:
         """Yield messages until there is none; never waits."""
         while not self._socket.closed and can_read(self._socket):

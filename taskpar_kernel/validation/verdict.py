@@ -7,8 +7,11 @@ has at this moment, and if its inputs were complete; otherwise the statement run
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taskpar_kernel.model.messages import FilesRead, FileState
 
 MISSING = object()
 
@@ -46,9 +49,15 @@ def stale_name(reads: Iterable[tuple[str, Any]], namespace: Mapping[str, Any]) -
     return ""
 
 
-def changed_file(read: Iterable[tuple[str, int, int]], now: Mapping[str, tuple[int, int]]) -> str:
-    """Return the first file read that is not as it was then, or an empty string."""
-    for path, modified_ns, size in read:
-        if now[path] != (modified_ns, size):
+def changed_file(
+    read: FilesRead,
+    state: Callable[[str, FileState], FileState],
+) -> str:
+    """Return the first file looked at that is not as it was then, or an empty string.
+
+    `state` finds the present state of a path, in the way in which the given one was found.
+    """
+    for path, then in read:
+        if state(path, then) != then:
             return path
     return ""

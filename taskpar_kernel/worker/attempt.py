@@ -9,9 +9,11 @@ statement itself.
 from __future__ import annotations
 
 import builtins
+import gc
 import logging
 import marshal
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from taskpar_kernel.ambient import providers as ambient
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.ids import HOME, Key
-from taskpar_kernel.model.messages import ITEMS_NAME, Attempt, Finished, Replica
+from taskpar_kernel.model.messages import ITEMS_NAME, AtGate, Attempt, Finished, Replica
 from taskpar_kernel.transport.arrays import memory_of
 from taskpar_kernel.transport.pickling import (
     Numbered,
@@ -34,7 +36,9 @@ from taskpar_kernel.transport.pickling import (
 )
 from taskpar_kernel.transport.states import frame_arrays, is_mutable, shallow_state
 from taskpar_kernel.worker.bundles import Bundles, Live, overlaps, references
-from taskpar_kernel.worker.gate import Gate, GateReached
+from taskpar_kernel.worker.gate import Ask, Gate, GateReached
+from taskpar_kernel.worker.journal import Journal
+from taskpar_kernel.worker.undo import journal_of, take_back
 from taskpar_kernel.worker.watch import Watch
 
 if TYPE_CHECKING:
@@ -62,21 +66,36 @@ class Attempts:
     It does not know sockets or scripts, and it does not decide what is run.
     """
 
-    def __init__(self, store: Store, segments: Segments):
+    def __init__(
+        self,
+        store: Store,
+        segments: Segments,
+        ask: Callable[[AtGate], bool] | None = None,
+        folder: str = "",
+    ):
+        """`ask` waits at the gate; `folder`: the pool's private one, where journals are."""
         self._store = store
         self._segments = segments
         self.bundles = Bundles(store, segments)
         self._gate = Gate()
+        tempfile._get_candidate_names()  # type: ignore[attr-defined] # made at first use, once
+        self._ask = ask
+        self._folder = folder
         self._ambient: Key | None = None
+        self._waited_s = 0.0
 
     def carry_out(self, instruction: Attempt) -> Finished:
-        """Run one attempt; `worker` and `outputs` of the result are filled in by the caller."""
+        """Run one attempt; `worker` and `outputs` of the result are filled in by the caller.
+
+        If it does not return an outcome that is `ok`, `take_back` must be called next.
+        """
         start_s = end_s = time.monotonic()
         why, error = "", None
         packed = replica = watch = None
         inputs: dict[Key, Live] = {}
         involved: dict[Key, Live] = {}
-        self._gate.forget()
+        self._waited_s = 0.0
+        self._gate.forget(Journal(journal_of(self._folder, instruction.ticket)))
         try:
             self._restore_ambient(instruction.ambient)
             self._restore_ambient(instruction.ambient)
@@ -93,13 +112,14 @@ class Attempts:
                 }
             start_s = time.monotonic()
             try:
-                finish = self._execute(instruction, reads, involved)
+                finish = self._execute(instruction, reads, involved, replica)
             except BaseException as raised:
                 error = raised
                 raise
             finally:
                 end_s = time.monotonic()
             self._check_process(watch)
+            self._check_files()
             parcel = finish()
             packed = parcel.place(self._segments)
         except KeyboardInterrupt as interrupt:
@@ -127,8 +147,17 @@ class Attempts:
             traceback=_traceback_of(error),
             packed=packed,
             replica=replica if packed is not None else None,
-            files_read=tuple((path, *state) for path, state in self._gate.files.items()),
+            files_read=self._gate.files,
+            waited_s=self._waited_s,
         )
+
+    def take_back(self) -> str:
+        """The attempt just carried out failed: undo what it did to files; return what remains."""
+        journal = self._gate.journal
+        if not journal.begun:
+            return ""
+        journal.silence()
+        return "; ".join(take_back(journal.folder))
 
     def forget(self, keys: tuple[Key, ...]) -> None:
         """Drop what is known of these bundles."""
@@ -231,20 +260,38 @@ class Attempts:
 
     # During ----------------------------------------------------------------------------------
 
+    def _asking(self, instruction: Attempt, replica: Replica | None) -> Ask | None:
+        """Return how the attempt waits at the gate."""
+        ask = self._ask
+        if ask is None:
+            return None
+
+        def wait(what: str) -> bool:
+            begin_s = time.monotonic()
+            passes = ask(AtGate(instruction.ticket, HOME, what, self._gate.files, replica))
+            self._waited_s += time.monotonic() - begin_s
+            return passes
+
+        return wait
+
     def _execute(
-        self, instruction: Attempt, reads: dict[str, Any], involved: dict[Key, Live]
+        self,
+        instruction: Attempt,
+        reads: dict[str, Any],
+        involved: dict[Key, Live],
+        replica: Replica | None,
     ) -> Callable[[], Parcel]:
         """Run the attempt's code; return what pickles its outcome."""
         if instruction.items is not None:
             made = self._each(instruction, reads, involved)
             return lambda: self._chunk(made, involved)
         namespace = self._namespace(reads)
-        self._run(_loaded(instruction.code), namespace)
+        self._run(_loaded(instruction.code), namespace, self._asking(instruction, replica))
         return lambda: self._outcome(instruction, namespace, reads, involved)
 
-    def _run(self, code: Any, namespace: dict[str, Any]) -> None:
+    def _run(self, code: Any, namespace: dict[str, Any], ask: Ask | None = None) -> None:
         _count_cores()
-        self._gate.close()
+        self._gate.close(ask)
         try:
             with _notes_refused(self._gate.stop):
                 exec(code, namespace)  # noqa: S102 - this is what a worker is for
@@ -300,6 +347,13 @@ class Attempts:
             raise NotPortable(f"it changed {', '.join(changed)}")
         if watch.left_threads():
             raise NotPortable("it left a thread running")
+
+    def _check_files(self) -> None:
+        """Refuse to leave a file open: what is still to be written to it would come too late."""
+        if self._gate.journal.left_open():
+            gc.collect()
+            if self._gate.journal.left_open():
+                raise NotPortable("it left a file open for writing")
 
     # After -----------------------------------------------------------------------------------
 

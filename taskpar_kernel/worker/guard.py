@@ -8,10 +8,11 @@ stay ignored in them), and raises only between `arm` and `disarm`.
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ class Guard:
 
     def __init__(self, otherwise: Callable[[], None]):
         self._armed = False
+        self._held = self._struck = False
         self._otherwise = otherwise
 
     def install(self) -> None:
@@ -48,7 +50,24 @@ class Guard:
             self._armed = False
         return result
 
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Inside user code's time, do something of ours: a signal takes effect at its end.
+
+        A message that was taken from a queue must not be lost half-way.
+        """
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            struck, self._struck = self._struck, False
+        if struck:
+            raise KeyboardInterrupt
+
     def _strike(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._armed:
+        if self._held:
+            self._struck = True
+        elif self._armed:
             raise KeyboardInterrupt
         self._otherwise()

@@ -7,6 +7,7 @@ waits; a queue that nobody reads grows, and that is its owner's business.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.model.ids import HOME
@@ -31,6 +32,11 @@ class Post:
     pid: int
     inbox: str
     home: str
+
+    @property
+    def folder(self) -> str:
+        """The pool's private folder."""
+        return str(Path(self.home).parent)
 
 
 class Outbound:

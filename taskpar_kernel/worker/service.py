@@ -18,6 +18,7 @@ from taskpar_kernel.errors import NotPortable, WireError
 from taskpar_kernel.model.ids import HOME
 from taskpar_kernel.model.messages import (
     Abandon,
+    AtGate,
     Attempt,
     Finished,
     Forget,
@@ -25,6 +26,7 @@ from taskpar_kernel.model.messages import (
     Peer,
     Preload,
     Preloaded,
+    Proceed,
     Ready,
     Receive,
     Received,
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     from taskpar_kernel.worker.store import Store
 
 LONGEST_TURN_S = 0.05
+_LOOK_AROUND_S = 1.0
+"""How long a lost wake-up costs an attempt that waits at the gate."""
 
 
 class Service:
@@ -70,7 +74,12 @@ class Service:
         self._store = store
         self._log = log
         self._inbox = Inbox(store)
-        self._attempts = Attempts(store, Segments(store.segments or None, store.owner))
+        self._attempts = Attempts(
+            store,
+            Segments(store.segments or None, store.owner),
+            self._wait_at_gate,
+            post.folder,
+        )
         self._variables = Variables(shell, post.place)
         self._guard = Guard(self._cancel_running)
         self._sockets = Sockets()
@@ -81,6 +90,8 @@ class Service:
         self._stopping = False
         self._timer: asyncio.TimerHandle | None = None
         self._wait_began_s = 0.0
+        self._answered: dict[Ticket, bool] = {}
+        """Which attempts home has let pass the gate, or told to give up although they began."""
 
     def begin(self) -> None:
         """Listen, and tell home; in the running loop of the main thread."""
@@ -120,6 +131,9 @@ class Service:
             for gone in self._inbox.abandon(message.tickets):
                 self._log.line(f"abandon {gone.label}")
                 self._out.tell(_not_done(gone.ticket, self._place, "abandoned"))
+            self._answered |= dict.fromkeys(message.tickets, False)
+        elif isinstance(message, Proceed):
+            self._answered.setdefault(message.ticket, True)
         elif isinstance(message, Peer):
             self._out.learn(message)
         elif isinstance(message, Stop):
@@ -255,7 +269,28 @@ class Service:
             lambda: self._attempts.carry_out(instruction),
             lambda: _interrupted(instruction.ticket, start_s),
         )
+        if not finished.ok:  # here no interrupt can strike
+            finished = replace(finished, left=self._attempts.take_back())
+        self._answered.clear()
         self._finish(finished, instruction.label, silent=instruction.items is not None)
+
+    def _wait_at_gate(self, question: AtGate) -> bool:
+        """Return whether home lets the attempt go on; called inside the attempt.
+
+        What else arrives is only set aside, as between two steps. Home answers once: the two orders
+        in which word that the attempt is given up can come are before the attempt got here (it is
+        in the queue, and read first) and while it waits. An interrupt ends the wait by itself.
+        """
+        with self._guard.hold():
+            self._log.line(f"at the gate: {question.what}")
+            self._out.tell(replace(question, worker=self._place))
+        while True:
+            with self._guard.hold():
+                self._take_in()
+            answer = self._answered.get(question.ticket)
+            if answer is not None or self._stopping:
+                return bool(answer)
+            self._reader.wait(_LOOK_AROUND_S)
 
     def _run(self, instruction: Run) -> None:
         label = f"run {_first_line(instruction.source)}"

@@ -67,7 +67,7 @@ from taskpar_kernel.model.effects import Effects, Scope, Touch
     Case("sleeps", "a = slow(n)", reads="slow time rate n", writes="a"),
     Case("reads the clock", "a = timed()", reads="timed time", writes="a", home="clock"),
     Case("reads a file", "a = read_file('p')", reads="read_file", writes="a", files="read", touch="nothing"),
-    Case("writes a file", "write_file('p')", reads="write_file", home="world", files="written"),
+    Case("writes a file", "write_file('p')", reads="write_file", home="", files="written"),
     Case("asks", "a = ask()", reads="ask", writes="a", home="input"),
     Case("cached function is a handle", "a = cached(n)", reads="cached n", writes="a", home="handle"),
     Case("definition earlier in the cell", "def f(v): return v + rate\na = f(n)", reads="f rate n", writes="a", touch="nothing"),

@@ -73,7 +73,7 @@ from analysis_cases import Case, check, table
     Case("convention: used result", "a = obj.prepare(xs)", reads="obj xs", writes="a", opaque="obj", touch="any", cost="unknown"),
     Case("convention: inplace", "obj.fillna(0, inplace=True)", reads="obj", changes="obj", opaque="obj"),
     Case("convention: inplace off", "a = obj.fillna(0, inplace=False)", reads="obj", writes="a", opaque="obj"),
-    Case("convention: to_csv", "obj.to_csv('p')", reads="obj", opaque="obj", home="world", files="written"),
+    Case("convention: to_csv", "obj.to_csv('p')", reads="obj", opaque="obj", home="files", files="written"),
     Case("convention: to_numpy", "a = obj.to_numpy()", reads="obj", writes="a", opaque="obj"),
     Case("convention: save", "obj.save('p')", reads="obj", opaque="obj", home="world"),
     Case("method of the class", "list.append(xs, n)", reads="xs n", changes="xs"),

@@ -79,8 +79,13 @@ def test_the_first_stale_name_is_told() -> None:
 
 
 def test_changed_files() -> None:
-    now = {"/a": (5, 10), "/b": (-1, -1)}
-    assert not changed_file([("/a", 5, 10), ("/b", -1, -1)], now)
-    for time_ns, size in itertools.product((5, 6), (10, 11)):
-        expected = "" if (time_ns, size) == (5, 10) else "/a"
-        assert changed_file([("/a", time_ns, size)], now) == expected
+    absent = (-1, -1, -1, -1, b"")
+    now = {"/a": (5, 10, 1, 5, b""), "/b": absent}
+
+    def state(path: str, _then: object) -> tuple[int, int, int, int, bytes]:
+        return now[path]
+
+    assert not changed_file((("/a", now["/a"]), ("/b", absent)), state)
+    for then in itertools.product((5, 6), (10, 11), (1, 2), (5, 6), (b"", b"c:x")):
+        expected = "" if then == now["/a"] else "/a"
+        assert changed_file((("/a", then),), state) == expected

@@ -21,6 +21,7 @@ import marshal
 import os
 import pickle
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,11 +37,12 @@ from taskpar_kernel.engine.ledger import Bundle, Ledger
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Scope
 from taskpar_kernel.model.ids import HOME, Key, Place, Ticket
-from taskpar_kernel.model.messages import Attempt, Code, Finished
+from taskpar_kernel.model.messages import AtGate, Attempt, Code, Finished
 from taskpar_kernel.seed import HashSeed
 from taskpar_kernel.transport.segments import Segments
 from taskpar_kernel.validation.verdict import changed_file, stale_name
-from taskpar_kernel.worker.gate import file_state
+from taskpar_kernel.worker.seen import present_state
+from taskpar_kernel.worker.undo import discard, journal_of, take_back
 
 _KEPT = {"__name__", "__builtins__", "__doc__"}
 _PENDING = object()
@@ -51,6 +53,7 @@ class Worker:
 
     def __init__(self, place: Place, folder: str):
         self.place = place
+        self.at_gate = False
         self.process = subprocess.Popen(
             [sys.executable, "-c", "import worker_process as w; w.main()", str(place), folder],
             stdin=subprocess.PIPE,
@@ -64,6 +67,7 @@ class Worker:
         pickle.dump((kind, argument), self.process.stdin)
         self.process.stdin.flush()
         answer: tuple[Any, str] = pickle.load(self.process.stdout)
+        self.at_gate = isinstance(answer[0], AtGate)
         return answer
 
 
@@ -80,6 +84,9 @@ class Sent:
     inputs: tuple[Bundle, ...] = ()
     made: tuple[str, ...] = ()
     replica: Bundle | None = None
+    worker: Worker | None = None
+    ticket: Any = None
+    gate: AtGate | None = None
     finished: Finished | None = None
     text: str = ""
     why: str = ""
@@ -98,6 +105,8 @@ class Home:
 
     def worker(self, number: int) -> Worker:
         place = Place(number)
+        if place in self.workers and self.workers[place].process.poll() is not None:
+            del self.workers[place]
         if place not in self.workers:
             self.workers[place] = Worker(place, self._folder)
         return self.workers[place]
@@ -107,11 +116,17 @@ class Home:
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
         namespace = _clear()
         exec(_compiled(request["setup"], "<setup>"), namespace)
-        serial = _in_child(lambda: _serially(request, namespace))
+        folder = _Folder(request.get("folder", ""))
+        serial = [*_in_child(lambda: _serially(request, namespace)), folder.seen()]
+        folder.restore()
         ledger = Ledger(self._keys, self.segments)
         nodes = ast.parse(request["code"]).body
         sent = self._ahead(nodes, ledger, namespace, request)
         parallel = _in_child(lambda: self._in_parallel(sent, ledger, namespace, request["probe"]))
+        parallel["parallel"].append(folder.seen())
+        folder.forget()
+        for worker in self.workers.values():
+            worker.at_gate = False  # the child has answered
         for worker in self.workers.values():
             worker.ask("forget", tuple(Key(k) for k in ledger.bundles))
         return {"serial": serial, **parallel}
@@ -122,6 +137,8 @@ class Home:
         text = io.StringIO()
         with contextlib.redirect_stdout(text):
             error = self._walk(sent, ledger, namespace)
+            for one in sent:
+                self._abandon(one)
             shown = _probe(probe, namespace)
         return {
             "parallel": [shown, text.getvalue(), error],
@@ -195,6 +212,8 @@ class Home:
     ) -> None:
         worker = self.worker(request["place"])
         try:
+            if worker.at_gate:
+                raise NotPortable("its worker waits at the gate")  # noqa: TRY301
             made = self._gather(one, ledger, namespace, env, request)
             ambient_key, one.ambient, ambient = ledger.ambient_key()
             before: list[Sent] = list(dict.fromkeys(made.values()))
@@ -230,8 +249,11 @@ class Home:
             tuple((name, before.index(source)) for name, source in made.items()),
             None if one.replica is None else one.replica.key,
         )
+        one.worker, one.ticket = worker, attempt.ticket
         finished, one.text = worker.ask("attempt", attempt)
-        if isinstance(finished, Finished):
+        if isinstance(finished, AtGate):
+            one.gate = finished
+        elif isinstance(finished, Finished):
             one.finished, one.why = finished, finished.why
         else:
             one.why = finished
@@ -242,6 +264,8 @@ class Home:
         packed: Any = bundle.packed
         if HOME not in bundle.holders or packed is None:
             holder = min(p for p in bundle.holders if p != HOME)
+            if self.workers[holder].at_gate:
+                raise NotPortable("the holder of its input waits at the gate")
             packed, _ = self.workers[holder].ask("forward", bundle.key)
             if isinstance(packed, str):
                 raise NotPortable(packed)
@@ -260,6 +284,7 @@ class Home:
                 continue
             if one.outcome is not None:
                 one.outcome.dropped = True
+            self._abandon(one)
             ledger.before_home(one.effects, namespace)
             try:
                 exec(_compiled(one.node), namespace)
@@ -269,14 +294,46 @@ class Home:
                 ledger.after_home(one.effects, namespace)
         return ""
 
-    def _take(  # noqa: C901 - one reason after the other
-        self, one: Sent, ledger: Ledger, namespace: dict[str, Any]
-    ) -> str:
+    def _abandon(self, one: Sent) -> None:
+        if one.gate is not None and one.finished is None and one.worker is not None:
+            one.finished, _ = one.worker.ask("abandon", None)
+
+    def _journal(self, one: Sent) -> str:
+        return journal_of(self._folder, one.ticket)
+
+    def _take(self, one: Sent, ledger: Ledger, namespace: dict[str, Any]) -> str:
+        if one.gate is not None:
+            why = self._stale(one, ledger, namespace, one.gate)
+            if why:
+                return why
+            assert one.worker is not None
+            one.finished, one.text = one.worker.ask("proceed", None)
         finished = one.finished
         if finished is None:
             return "stays home"
         if not finished.ok or finished.packed is None:
-            return finished.why
+            assert not os.path.exists(self._journal(one))
+            return finished.why + finished.left
+        why = self._stale(one, ledger, namespace, finished) if one.gate is None else ""
+        if why:
+            return why
+        try:
+            opened = open_outcome(finished.packed, self.segments, ledger.resolve)
+        except NotPortable as refused:
+            take_back(self._journal(one))
+            return f"cannot be brought home: {refused}"
+        apply(opened, namespace)
+        discard(self._journal(one))
+        assert one.outcome is not None
+        one.outcome.objects |= {
+            n: namespace[n] for n in one.effects.changes if n in namespace and n in one.reads
+        }
+        ledger.take_in(one.outcome, opened)
+        return ""
+
+    def _stale(
+        self, one: Sent, ledger: Ledger, namespace: dict[str, Any], told: AtGate | Finished
+    ) -> str:
         for bundle in one.reads.values():
             if not bundle.at_home:
                 return "what makes its input was run again"
@@ -289,33 +346,65 @@ class Home:
             return "its input was changed in between"
         if ledger.ambient_mark() != one.ambient:
             return "ambient state was changed in between"
-        if one.replica is not None and not self._same_prelude(one, ledger, namespace):
+        if one.replica is not None and not self._same_prelude(one, ledger, namespace, told):
             return "the prelude came out differently"
-        now = {path: file_state(path) for path, _, _ in finished.files_read}
-        if changed_file(finished.files_read, now):
+        if changed_file(told.files_read, present_state):
             return "a file was changed in between"
-        try:
-            opened = open_outcome(finished.packed, self.segments, ledger.resolve)
-        except NotPortable as why:
-            return f"cannot be brought home: {why}"
-        apply(opened, namespace)
-        assert one.outcome is not None
-        one.outcome.objects |= {
-            n: namespace[n] for n in one.effects.changes if n in namespace and n in one.reads
-        }
-        ledger.take_in(one.outcome, opened)
         return ""
 
     @staticmethod
-    def _same_prelude(one: Sent, ledger: Ledger, namespace: dict[str, Any]) -> bool:
+    def _same_prelude(
+        one: Sent, ledger: Ledger, namespace: dict[str, Any], told: AtGate | Finished
+    ) -> bool:
         assert one.replica is not None
-        assert one.finished is not None
-        if one.finished.replica is None:
+        if told.replica is None:
             return False
         values = {n: namespace[n] for n in one.made if n in namespace}
         return len(values) == len(one.made) and ledger.accept_replica(
-            one.replica, values, one.inputs, one.finished.replica
+            one.replica, values, one.inputs, told.replica
         )
+
+
+class _Folder:
+    """A folder that both runs work in: each begins with what the setup has left there."""
+
+    def __init__(self, path: str):
+        self.path = path
+        self._copy = tempfile.mkdtemp() if path else ""
+        if path:
+            subprocess.run(["cp", "-a", path, f"{self._copy}/files"], check=True)
+
+    def seen(self) -> str:
+        """Tell what is in the folder: names, modes, times if they are old, and contents."""
+        found = []
+        for base, folders, files in os.walk(self.path) if self.path else ():
+            for name in sorted(folders + files):
+                whole = os.path.join(base, name)
+                status = os.lstat(whole)
+                old = status.st_mtime if status.st_mtime < 1e9 else 0
+                content = None
+                if os.path.islink(whole):
+                    content = os.readlink(whole)
+                elif os.path.isfile(whole):
+                    with open(whole, errors="replace") as file:
+                        content = file.read()[:1000]
+                path = os.path.relpath(whole, self.path)
+                found.append((path, oct(status.st_mode), status.st_nlink, old, content))
+        return repr(sorted(found))
+
+    def restore(self) -> None:
+        for name in os.listdir(self.path) if self.path else ():
+            whole = os.path.join(self.path, name)
+            if os.path.isdir(whole) and not os.path.islink(whole):
+                shutil.rmtree(whole)
+            else:
+                os.unlink(whole)
+        if self.path:
+            subprocess.run(["cp", "-a", f"{self._copy}/files/.", self.path], check=True)
+
+    def forget(self) -> None:
+        if self._copy:
+            shutil.rmtree(self._copy)
 
 
 def _bind(one: Sent, env: dict[str, Any], source: Any) -> None:
@@ -391,13 +480,14 @@ def _in_child(what: Any) -> Any:
 
 
 def _described(one: Sent) -> dict[str, Any]:
-    files = [path for path, _, _ in one.finished.files_read] if one.finished else []
+    files = [path for path, _ in one.finished.files_read] if one.finished else []
     return {
         "taken": one.taken,
         "why": one.why,
         "ename": one.finished.ename if one.finished else "",
         "evalue": one.finished.evalue if one.finished else "",
         "files": files,
+        "waited": one.gate is not None,
     }
 
 

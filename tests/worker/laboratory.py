@@ -27,6 +27,11 @@ class Report:
         return [s["taken"] for s in self.statements]
 
     @property
+    def waited(self) -> list[bool]:
+        """Which statements came to the gate and waited there."""
+        return [s["waited"] for s in self.statements]
+
+    @property
     def why(self) -> str:
         """Why the last statement was not taken."""
         return str(self.statements[-1]["why"])

@@ -525,12 +525,12 @@ GATE = cases(r"""
 path = "/tmp/taskpar-never"
 ==
 f = open(path + "/x", "w")
-== None == open .* for writing
+== None == FileNotFoundError
 ---
 import os
 ==
 os.remove("/tmp/taskpar-never-there")
-== None == os.remove
+== None == FileNotFoundError
 ---
 import os
 ==
@@ -775,7 +775,7 @@ def test_a_file_written_in_between_is_seen(laboratory: Laboratory) -> None:
     )
     code = "n = pathlib.Path(path).write_text('newer')\ntext = open(path).read()"
     report = laboratory.run(setup, code, "text", home=[0])
-    assert "open" in report.why or report.taken == [False, False]
+    assert "a file was changed" in report.why
     code = "n = pathlib.Path(path).write_text('newest')\nsize = os.path.getsize(path)"
     report = laboratory.run(setup, code, "size", home=[0])
     assert "a file was changed" in report.why

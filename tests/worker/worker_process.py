@@ -14,6 +14,7 @@ from typing import Any
 
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.ids import Place
+from taskpar_kernel.model.messages import AtGate
 from taskpar_kernel.seed import HashSeed
 from taskpar_kernel.transport.segments import Segments
 from taskpar_kernel.worker.attempt import Attempts
@@ -27,8 +28,15 @@ def main() -> None:
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     folder = sys.argv[2] or None
     store = Store(folder or "", f"w{place}")
-    attempts = Attempts(store, Segments(folder, f"w{place}"))
     shown = sys.stdout
+
+    def ask(question: AtGate) -> bool:
+        pickle.dump((question, ""), sink)
+        sink.flush()
+        answer, _ = pickle.load(source)
+        return bool(answer == "proceed")
+
+    attempts = Attempts(store, Segments(folder, f"w{place}"), ask, folder or "")
     while True:
         try:
             kind, argument = pickle.load(source)
@@ -56,7 +64,9 @@ def _serve(kind: str, argument: Any, attempts: Attempts, store: Store, place: Pl
         missing = [key for key in argument.needs if key not in store]
         if missing:
             return f"value {missing[0]} is not here"
-        return replace(attempts.carry_out(argument), worker=place)
+        finished = attempts.carry_out(argument)
+        left = "" if finished.ok else attempts.take_back()
+        return replace(finished, worker=place, left=left)
     elif kind == "forget":
         attempts.forget(argument)
         for key in argument:
