@@ -165,7 +165,7 @@ class Door:
             self.session.start()
         return not options.serial
 
-    async def run_ast_nodes(  # noqa: C901 - the cases are one decision
+    async def run_ast_nodes(
         self,
         native: Native,
         nodelist: list[ast.stmt],
@@ -174,7 +174,27 @@ class Door:
         compiler: Any = compile,
         result: Any = None,
     ) -> Any:
-        """Run a cell's statements; the signature and the result are those of IPython's method."""
+        """Run a cell's statements; the signature and the result are those of IPython's method.
+
+        An interrupt between two statements ends the cell as one inside a statement does.
+        """
+        try:
+            return await self._run(native, nodelist, cell_name, interactivity, compiler, result)
+        except KeyboardInterrupt as interrupt:
+            if result is not None:
+                result.error_before_exec = interrupt
+            self._shell.showtraceback()
+            return True
+
+    async def _run(  # noqa: C901 - the cases are one decision
+        self,
+        native: Native,
+        nodelist: list[ast.stmt],
+        cell_name: str,
+        interactivity: str,
+        compiler: Any,
+        result: Any,
+    ) -> Any:
         if self._inside or not nodelist or not self._takes():
             return await native(nodelist, cell_name, interactivity, compiler, result)
         if self._settings.eager:

@@ -141,32 +141,37 @@ class CellRun:
             self._plain = False
             self.peek(Moment())
         for index, top in enumerate(self._tops):
-            first = top.steps[0]
-            self._close_free()
-            self._top = top
-            if len(top.steps) == 1 and isinstance(first, Unit) and first.node is top.node:
-                self._home_part = Effects(touch=Touch.NOTHING)
-                try:
-                    if self.has(first.id):
-                        continue
-                except KeyboardInterrupt:  # while home waited: it shows the statement's own line
-                    yield index, _raise_interrupt(top.node)
-                    return
-                node = rewrite(top.node, (), top.free) if top.free else top.node
-            else:
-                self._home_part = None
-                node = rewrite(top.node, top.steps, top.free)
-                if isinstance(first, HomeStep):
-                    self._arrive((first.id,))
-                    self._run_here(first, why_home(first))
-                    self._leave(first)
-                elif isinstance(first, LoopStep):
-                    self._arrive((first.id,))
-                    self._leave()
-            yield index, node
-            self._session.ran_at_home(top.node)
+            try:
+                node = self._next(top)
+            except KeyboardInterrupt:  # while home waited: it shows the statement's own line
+                yield index, _raise_interrupt(top.node)
+                return
+            if node is not None:
+                yield index, node
+                self._session.ran_at_home(top.node)
         self._close_free()
         self._arrive((sys.maxsize,))
+
+    def _next(self, top: TopLevel) -> ast.stmt | None:
+        """Return what home has to run for `top`; None: its outcome was taken."""
+        first = top.steps[0]
+        self._close_free()
+        self._top = top
+        if len(top.steps) == 1 and isinstance(first, Unit) and first.node is top.node:
+            self._home_part = Effects(touch=Touch.NOTHING)
+            if self.has(first.id):
+                return None
+            return rewrite(top.node, (), top.free) if top.free else top.node
+        self._home_part = None
+        node = rewrite(top.node, top.steps, top.free)
+        if not isinstance(first, Unit):
+            self._arrive((first.id,))
+            if isinstance(first, HomeStep):
+                self._run_here(first, why_home(first))
+                self._leave(first)
+            else:
+                self._leave()
+        return node
 
     def _is_planned(self) -> bool:
         """Whether a unit is known to be worth sending out, so that no first look is needed."""

@@ -30,6 +30,7 @@ from taskpar_kernel.engine.loads import Meter
 from taskpar_kernel.engine.lookahead import Lookahead, Moment
 from taskpar_kernel.engine.overtaking import Overtaking
 from taskpar_kernel.engine.relay import Relay
+from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.turn import Turn
 from taskpar_kernel.errors import PoolError, TaskParError
 from taskpar_kernel.model.ids import HOME, Key, Place, Ticket, UnitId
@@ -245,13 +246,17 @@ class Session:
         try:
             yield
         finally:
-            cell.finish()
-            self._cell = None
-            self._busy.clear()
-            self._forget(cell)
-            record = cell.history.record(len(cell.dispatch.attempts), cell.waited_s)
-            self.costs.observe_cell(self._text, record.wall_s)
-            _last[:] = [lambda: record]
+            with deferred_interrupts():
+                self._end(cell)
+
+    def _end(self, cell: CellRun) -> None:
+        cell.finish()
+        self._cell = None
+        self._busy.clear()
+        self._forget(cell)
+        record = cell.history.record(len(cell.dispatch.attempts), cell.waited_s)
+        self.costs.observe_cell(self._text, record.wall_s)
+        _last[:] = [lambda: record]
 
     def ran_natively(self, nodes: Sequence[ast.stmt], wall_s: float) -> None:
         """A cell ran as it is: nothing went out."""
