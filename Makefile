@@ -6,9 +6,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT := out
 CONFORMANCE := $(OUT)/conformance
+GALLERIES := $(OUT)/galleries
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab conformance bench clean distclean
+.PHONY: help demo test lab conformance equality galleries bench clean distclean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +25,12 @@ lab: $(VENV)/.stamp-lab ## open JupyterLab on the flights notebook
 
 conformance: $(CONFORMANCE)/venv/.stamp ## ipykernel's and nbclient's own suites: taskpar against the stock kernel
 	@$(CONFORMANCE)/venv/bin/python tests/conformance/run.py --cache $(CONFORMANCE) $(ARGS)
+
+galleries: $(GALLERIES)/venv/.stamp ## the example galleries of 13 libraries: taskpar against the stock kernel; hours, resumes
+	@$(GALLERIES)/venv/bin/python tests/galleries/run.py --cache $(GALLERIES) $(ARGS)
+
+equality: $(VENV)/.stamp-demo ## random programs under python3 and under taskpar, everything compared
+	@$(BIN)/python -m taskpar_kernel.testing.differential --workers 2,4 --jobs 2 $(ARGS)
 
 bench: $(VENV)/.stamp-demo ## time small cells against python3
 	@$(BIN)/python benchmarks/cells.py $(ARGS)
@@ -63,4 +70,12 @@ $(CONFORMANCE)/venv/.stamp: $(VENV)/.stamp pyproject.toml kernelspec/kernel.json
 	@mkdir -p $(CONFORMANCE)
 	@$(PYTHON) -m venv $(CONFORMANCE)/venv
 	@$(CONFORMANCE)/venv/bin/python -m pip install --quiet --editable '.[conformance]'
+	@touch $@
+
+# the galleries need the libraries whose examples they are
+$(GALLERIES)/venv/.stamp: $(VENV)/.stamp pyproject.toml kernelspec/kernel.json
+	@echo "making $(GALLERIES)/venv"
+	@mkdir -p $(GALLERIES)
+	@$(PYTHON) -m venv $(GALLERIES)/venv
+	@$(GALLERIES)/venv/bin/python -m pip install --quiet --editable '.[galleries]'
 	@touch $@

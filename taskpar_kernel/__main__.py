@@ -1,4 +1,4 @@
-"""`python -m taskpar_kernel -f FILE` runs the kernel; `… install` makes it known to Jupyter."""
+"""`python -m taskpar_kernel -f FILE` runs the kernel; `… install`, `… verify` are the commands."""
 
 from __future__ import annotations
 
@@ -8,14 +8,8 @@ import sys
 
 def main() -> int:
     """Dispatch on the first argument."""
-    if sys.argv[1:2] == ["install"]:
-        from taskpar_kernel.install import main as install  # jupyter_client is not light
-
-        return install(sys.argv[2:])
-    if any(
-        word in {"-f", "--help", "--help-all", "--version"} or word.startswith("--")
-        for word in sys.argv[1:]
-    ):
+    command = sys.argv[1:2] and not sys.argv[1].startswith("-")
+    if not command and any(word == "-f" or word.startswith("--") for word in sys.argv[1:]):
         from taskpar_kernel.seed import HashSeed  # before anything else is imported
 
         HashSeed.fix()
@@ -25,7 +19,7 @@ def main() -> int:
 
         launch()
         return 0
-    from taskpar_kernel.cli import main as shell
+    from taskpar_kernel.cli import main as shell  # a kernel does without it
 
     return shell(sys.argv[1:])
 

@@ -1,4 +1,7 @@
-"""The shell's door: the `taskpar` command. Words come in, an exit code goes out."""
+"""The shell's door: the `taskpar` command. Words come in, an exit code goes out.
+
+The rule: a command's module is imported when it is called; the kernel imports this one too.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,28 @@ import sys
 
 from taskpar_kernel import __version__
 
+COMMANDS = {
+    "install": "make the kernel known to Jupyter",
+    "verify": "run a notebook serially and in parallel, and compare",
+}
+
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return 0, or 2 for wrong usage."""
+    """Run the command line; return what the command returns, 2 for wrong usage."""
     words = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(
         "taskpar",
         description="A Python kernel for Jupyter that runs independent work in parallel.",
-        epilog="example: taskpar install --user",
+        epilog="examples: taskpar install --user; taskpar verify notebook.ipynb",
     )
     parser.add_argument("--version", action="version", version=f"taskpar_kernel {__version__}")
-    parser.add_argument("command", choices=["install"], help="make the kernel known to Jupyter")
-    parser.add_argument("options", nargs=argparse.REMAINDER, help="see `taskpar install --help`")
+    told = "; ".join(f"{name}: {what}" for name, what in COMMANDS.items())
+    parser.add_argument("command", choices=list(COMMANDS), help=told)
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="see `taskpar COMMAND --help`")
     arguments = parser.parse_args(words)
-    from taskpar_kernel.install import main as install  # jupyter_client is not light
+    if arguments.command == "verify":
+        from taskpar_kernel.testing.verify import main as command  # asyncio, jupyter_client
+    else:
+        from taskpar_kernel.install import main as command  # jupyter_client is not light
 
-    return install(arguments.options)
+    return command(arguments.options)

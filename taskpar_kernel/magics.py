@@ -308,6 +308,9 @@ class TaskParMagics(Magics):  # type: ignore[misc]
         %taskpar on | off            run cells through the engine, or serially
         %taskpar workers             the workers: pid, state, memory
         %taskpar last [--json|--text]  what ran where in the last cell
+        %taskpar verify [--all] [--eager] [--workers N] [--here]
+                                     run the cells so far again in new kernels, serially and in
+                                     parallel, and tell what differs in the last one (--all: in all)
         """
         words = line.split()
         commands = {
@@ -315,6 +318,7 @@ class TaskParMagics(Magics):  # type: ignore[misc]
             "off": self._off,
             "workers": self._show_workers,
             "last": self._last,
+            "verify": self._verify,
         }
         name = words[0] if words else "last"
         if name not in commands:
@@ -359,6 +363,15 @@ class TaskParMagics(Magics):  # type: ignore[misc]
         else:
             data = {"text/plain": last_text(record), "text/html": last_html(record)}
             self.shell.display_pub.publish(data)
+
+    def _verify(self, words: list[str]) -> None:
+        from taskpar_kernel.testing.replay import replay  # with jupyter_client; for this only
+
+        options = [word for word in words if word != "--all"]
+        try:
+            replay(self.shell, options, every=len(options) < len(words))
+        except TaskParError as error:
+            raise ShellUsageError(f"%taskpar verify: {error}") from None
 
 
 def _no_options(name: str, words: list[str]) -> None:

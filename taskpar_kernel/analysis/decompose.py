@@ -2,22 +2,42 @@
 
 The rule: compute goes out; mutation, printing and drawing stay home, in order. A statement that
 only computes is a unit as a whole. One that stores into something shared, prints or draws stays
-home, and the dear calls among its arguments become units.
+home, and the dear calls among its arguments become units. So do the calls of a statement that
+stands alone and combines several: otherwise nothing in it could overlap.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 
 from taskpar_kernel.analysis.api import advance
-from taskpar_kernel.analysis.iterables import harmless
+from taskpar_kernel.analysis.iterables import harmless, plain_condition
 from taskpar_kernel.analysis.predict import predict
+from taskpar_kernel.analysis.shapes import (
+    COMPREHENSIONS,
+    VALUE,
+    arguments,
+    consumed_generator,
+    evaluated,
+    has_handlers,
+    has_several_calls,
+    head_of,
+    keeps_home,
+    names_in,
+    plain_names,
+    results,
+    without,
+)
 from taskpar_kernel.model.effects import Effects, Scope
 from taskpar_kernel.model.ids import UnitId
-from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
+from taskpar_kernel.model.steps import Comprehension, HomeStep, LoopStep, Step, TopLevel, Unit
 
-_VALUES = (ast.Call, ast.ListComp, ast.SetComp, ast.DictComp)
+_ENOUGH = 2
+"""So many statements that could run side by side make it needless to take their calls apart."""
+_LONGEST_TEXT = 120
 
 
 def decompose(
@@ -35,26 +55,46 @@ def decompose(
     cell's source, which the statements are shown in; without it they are unparsed, at ten times the
     cost.
     """
-    work = _Decomposer(eager, [line.encode() for line in lines])
     scope = Scope(dict(objects))
-    result = []
-    for index, node in enumerate(nodes):
+    predicted = []
+    for node in nodes:
         effects = predict(node, scope)
-        steps = tuple(work.statement(node, effects, scope, shown=index in interactive))
-        result.append(TopLevel(node, steps, effects))
+        predicted.append((node, effects, scope))
         scope = advance(scope, node, effects)
-    return tuple(result)
+    work = _Decomposer(eager, [line.encode() for line in lines])
+    work.alone = eager or _independent(effects for _, effects, _ in predicted) < _ENOUGH
+    return tuple(
+        TopLevel(node, tuple(work.statement(node, effects, seen, shown=i in interactive)), effects)
+        for i, (node, effects, seen) in enumerate(predicted)
+    )
+
+
+def _independent(statements: Iterable[Effects]) -> int:
+    """Count the dear statements that use nothing of what dear statements before them make."""
+    made: frozenset[str] = frozenset()
+    number = 0
+    for effects in statements:
+        if effects.travels and effects.cost_s != 0.0:
+            number += not (effects.reads & made)
+            made |= effects.writes | effects.changes
+    return number
 
 
 class _Decomposer:
+    """Numbers the steps in program order; `inside` a loop only whole iterations go out."""
+
     def __init__(self, eager: bool, lines: Sequence[bytes]):
         self.eager = eager
         self.lines = lines
         self.next_id = 0
+        self.alone = True
+        self.inside = 0
 
     def number(self) -> UnitId:
         self.next_id += 1
         return UnitId(self.next_id)
+
+    # Statements ------------------------------------------------------------------------------
 
     def statement(
         self, node: ast.stmt, effects: Effects, scope: Scope, *, shown: bool = False
@@ -63,36 +103,79 @@ class _Decomposer:
             loop = self.loop(node, effects, scope)
             if loop is not None:
                 return [loop]
-        whole = effects.travels and not shown and not _has_handlers(node)
-        if whole and not _keeps_home(node):
+        saved = self.next_id
+        whole = effects.travels and not shown and not has_handlers(node)
+        computes = whole and not keeps_home(node)
+        parts: list[Step] = []
+        if not computes or self.may_split(node, effects):
+            parts = self.parts(arguments(node), scope)
+        if computes and not self.splits(node, parts):
+            self.next_id = saved
             return [self.unit(node, effects)]
-        units = [self.unit(call, e) for call, e in self.dear(_arguments(node), scope)]
-        if self.eager and whole and not units:
+        if self.eager and whole and not parts:
             return [self.unit(node, effects)]
-        return [*units, self.home(node, effects, whole=not units)]
+        return [*parts, self.home(node, effects, scope, parts)]
 
-    def unit(self, node: ast.stmt | ast.expr, effects: Effects) -> Unit:
-        text = self.text(node)
-        return Unit(self.number(), node, effects, text, node.lineno, effects.cost_s == 0.0)
+    def may_split(self, node: ast.stmt, effects: Effects) -> bool:
+        """Whether a statement that could go out as a whole has several parts that could."""
+        return not self.inside and effects.cost_s != 0.0 and has_several_calls(node)
 
-    def home(self, node: ast.stmt, effects: Effects, *, whole: bool) -> HomeStep:
+    def splits(self, node: ast.stmt, parts: Sequence[Step]) -> bool:
+        """Whether such a statement gains more if it is taken apart."""
+        if any(isinstance(part, LoopStep) for part in parts):
+            return True
+        return len(parts) > 1 and (self.alone or not isinstance(_value_of(node), ast.Call))
+
+    def unit(self, node: ast.stmt | ast.expr, effects: Effects, local: Iterable[str] = ()) -> Unit:
+        used = tuple(sorted((effects.reads | effects.changes) & frozenset(local)))
+        trivial = effects.cost_s == 0.0
+        return Unit(self.number(), node, effects, self.text(node), node.lineno, trivial, used)
+
+    def home(
+        self, node: ast.stmt, effects: Effects, scope: Scope, parts: Sequence[Step]
+    ) -> HomeStep:
         why = str(effects.home[0]) if effects.home else "stores, prints or draws, in order"
-        return HomeStep(self.number(), node, effects, self.text(node), node.lineno, why, whole)
+        own = None
+        if parts:
+            inner = {id(unit.node) for unit in units_of(parts)}
 
-    def dear(
-        self, expressions: Iterable[ast.expr | None], scope: Scope
-    ) -> Iterator[tuple[ast.expr, Effects]]:
-        """Yield the largest calls and comprehensions that are always evaluated and may travel."""
-        for node in expressions:
-            if node is None:
-                continue
-            if isinstance(node, _VALUES):
-                effects = predict(node, scope)
-                worth = self.eager or effects.cost_s != 0.0
-                if effects.travels and worth and not effects.writes and not effects.deletes:
-                    yield node, effects
-                    continue
-            yield from self.dear(_evaluated(node), scope)
+            @cache
+            def own() -> Effects:
+                opaque = Scope(scope.objects, scope.definitions, scope.opaque | {VALUE})
+                return predict(without(node, inner), opaque)
+
+        text = self.text(node)
+        return HomeStep(self.number(), node, effects, text, node.lineno, why, not parts, own)
+
+    # Expressions -----------------------------------------------------------------------------
+
+    def parts(self, expressions: Iterable[ast.expr | None], scope: Scope) -> list[Step]:
+        """Return the calls and comprehensions that are always evaluated and may travel.
+
+        A call is taken apart if several of its operands may travel; otherwise it goes as a whole.
+        """
+        return [step for node in expressions if node for step in self.part(node, scope)]
+
+    def part(self, node: ast.expr, scope: Scope) -> list[Step]:
+        saved = self.next_id
+        if not self.inside:
+            generator = consumed_generator(node, scope)
+            inner = [self.comprehension(generator, scope)] if generator else []
+            if isinstance(node, COMPREHENSIONS):
+                inner = [self.comprehension(node, scope)]
+            if any(inner):
+                return [step for step in inner if step]
+            self.next_id = saved
+            parts = self.parts(evaluated(node), scope)
+            if len(parts) > 1 or any(isinstance(part, LoopStep) for part in parts):
+                return parts
+            self.next_id = saved
+        if isinstance(node, (ast.Call, *COMPREHENSIONS)):
+            effects = predict(node, scope)
+            worth = self.eager or effects.cost_s != 0.0
+            if effects.travels and worth and not effects.writes and not effects.deletes:
+                return [self.unit(node, effects)]
+        return self.parts(evaluated(node), scope)
 
     def text(self, node: ast.stmt | ast.expr) -> str:
         """Return the first line of the node's source, at most 120 characters."""
@@ -101,32 +184,86 @@ class _Decomposer:
             end = node.end_col_offset if node.end_lineno == node.lineno else len(line)
             text = line[node.col_offset : end].decode(errors="replace").rstrip()
         else:
-            shown = replace_body(node) if isinstance(node, ast.For) else node
+            shown = head_of(node) if isinstance(node, ast.For) else node
             text = ast.unparse(shown).split("\n", 1)[0]
-        return text if len(text) <= 120 else text[:119] + "…"
+        return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
-    # Loops ---------------------------------------------------------------------------------
+    # Loops -----------------------------------------------------------------------------------
 
     def loop(self, node: ast.For, effects: Effects, scope: Scope) -> LoopStep | None:
         """Return the loop taken apart, or None where its iterations cannot run side by side."""
-        targets = _plain_names(node.target)
+        targets = plain_names(node.target)
         if targets is None or not _may_be_harmless(node.iter, scope):
             return None
-        if targets & _names(node.iter):
+        if targets & names_in(node.iter):
             return None
         saved = self.next_id
         number = self.number()
         inside = _inside(scope, effects.writes | effects.deletes | targets)
+        self.inside += 1
         body: list[Step] = []
         for statement in node.body:
             predicted = predict(statement, inside)
             body += self.statement(statement, predicted, inside)
             if isinstance(statement, ast.FunctionDef | ast.ClassDef):
                 inside.definitions[statement.name] = statement
+        self.inside -= 1
         if not any(_worth(step, self.eager) for step in _free_units(body, targets)):
             self.next_id = saved
             return None
         return LoopStep(number, node, effects, self.text(node), node.lineno, tuple(body))
+
+    def comprehension(self, node: Comprehension, scope: Scope) -> LoopStep | None:
+        """Return the comprehension taken apart, or None where that cannot be or does not pay."""
+        targets = _targets_of(node, scope)
+        if targets is None:
+            return None
+        effects = predict(node, scope)
+        if effects.cost_s == 0.0 and not self.eager:
+            return None
+        if targets & (effects.reads | effects.writes) or effects.writes or effects.deletes:
+            return None  # a function that is called uses a name of the notebook spelled alike
+        number = self.number()
+        units = self.element(node, _inside(scope, targets))
+        local = [replace(unit, local=_used(unit, targets)) for unit in units]
+        apart = not any(u.effects.changes - targets or u.effects.draws for u in local)
+        if apart and any(_worth(unit, self.eager) for unit in local):
+            return LoopStep(number, node, effects, self.text(node), node.lineno, tuple(local))
+        return None
+
+    def element(self, node: Comprehension, inside: Scope) -> list[Unit]:
+        self.inside += 1
+        steps = self.parts(results(node), inside)
+        self.inside -= 1
+        return [step for step in steps if isinstance(step, Unit)]
+
+
+def units_of(steps: Iterable[Step]) -> Iterator[Unit]:
+    """Yield the units among `steps`, those inside loops included."""
+    for step in steps:
+        if isinstance(step, Unit):
+            yield step
+        elif isinstance(step, LoopStep):
+            yield from units_of(step.body)
+
+
+def _targets_of(node: Comprehension, scope: Scope) -> frozenset[str] | None:
+    """Return the targets of a comprehension that can be walked ahead of home."""
+    clause = node.generators[0]
+    targets = plain_names(clause.target)
+    if len(node.generators) > 1 or clause.is_async or targets is None:
+        return None
+    if targets & names_in(clause.iter) or not all(map(plain_condition, clause.ifs)):
+        return None
+    return targets if _may_be_harmless(clause.iter, scope) else None
+
+
+def _used(unit: Unit, targets: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted((unit.effects.reads | unit.effects.changes) & targets))
+
+
+def _value_of(node: ast.stmt) -> ast.expr | None:
+    return getattr(node, "value", None)
 
 
 def _may_be_harmless(node: ast.expr, scope: Scope) -> bool:
@@ -136,7 +273,7 @@ def _may_be_harmless(node: ast.expr, scope: Scope) -> bool:
     """
     if harmless(node, scope):
         return True
-    guesses: dict[str, object] = {n: [] for n in _names(node) & scope.opaque}
+    guesses: dict[str, object] = {n: [] for n in names_in(node) & scope.opaque}
     for part in ast.walk(node):
         if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name):
             if part.value.id in guesses and part.attr in {"items", "keys", "values"}:
@@ -174,7 +311,7 @@ def _free_units(body: Sequence[Step], targets: frozenset[str]) -> Iterator[Unit]
         if isinstance(step, Unit) and needs <= fresh and not step.effects.draws:
             yield step
         if isinstance(step, LoopStep):
-            inner = _plain_names(step.node.target) or frozenset()
+            inner = plain_names(step.clause.target) or frozenset()
             yield from (
                 u
                 for u in _free_units(step.body, inner | frozenset(fresh))
@@ -184,100 +321,3 @@ def _free_units(body: Sequence[Step], targets: frozenset[str]) -> Iterator[Unit]
             step.node, ast.Assign | ast.AnnAssign | ast.FunctionDef
         ):
             fresh |= step.effects.writes - step.effects.reads
-
-
-# Shapes of statements ------------------------------------------------------------------------
-
-
-def _has_handlers(node: ast.stmt) -> bool:
-    """Whether the statement's own text may catch an interrupt, or clean up after one.
-
-    Such code runs where the interrupt arrives, which is at home.
-    """
-    kinds = (ast.Try, ast.TryStar, ast.With)
-    compound = isinstance(node, (ast.For, ast.While, ast.If, ast.Match, *kinds))
-    return compound and any(isinstance(n, kinds) for n in ast.walk(node))
-
-
-def _keeps_home(node: ast.stmt) -> bool:
-    """Whether the statement stores into something shared or prints: its own part stays home."""
-    if isinstance(node, ast.Assign):
-        return not all(map(_binds_names, node.targets))
-    if isinstance(node, ast.AugAssign | ast.AnnAssign):
-        return True
-    if isinstance(node, ast.Delete | ast.Pass | ast.Assert):
-        return True
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        function = node.value.func
-        if isinstance(function, ast.Name):
-            return function.id in {"print", "display"}
-        return isinstance(function, ast.Attribute) and function.attr in _ACCUMULATE
-    return isinstance(node, ast.If)
-
-
-_ACCUMULATE = frozenset(
-    "append extend insert add update setdefault appendleft extendleft push put write "  # noqa: SIM905
-    "discard remove pop popitem clear reverse".split()
-)
-
-
-def _binds_names(target: ast.expr) -> bool:
-    if isinstance(target, ast.Tuple | ast.List):
-        return all(map(_binds_names, target.elts))
-    return isinstance(target, ast.Name) or (
-        isinstance(target, ast.Starred) and _binds_names(target.value)
-    )
-
-
-def _arguments(node: ast.stmt) -> list[ast.expr | None]:
-    """Return the expressions a home statement always evaluates, in evaluation order."""
-    if isinstance(node, ast.Expr):
-        if isinstance(node.value, ast.Call) and _keeps_home(node):
-            return list(_evaluated(node.value))
-        return [node.value]
-    if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return):
-        return [node.value]
-    if isinstance(node, ast.If | ast.Assert):
-        return [node.test]
-    return []
-
-
-def _evaluated(node: ast.expr) -> Iterator[ast.expr]:
-    """Yield the operands that evaluating `node` surely evaluates, in order."""
-    if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-        return
-    if isinstance(node, ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr):
-        return
-    if isinstance(node, ast.BoolOp):
-        yield node.values[0]
-        return
-    if isinstance(node, ast.IfExp):
-        yield node.test
-        return
-    if isinstance(node, ast.Compare):
-        yield node.left
-        yield node.comparators[0]
-        return
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.expr):
-            yield child
-        elif isinstance(child, ast.keyword):
-            yield child.value
-
-
-def _plain_names(target: ast.expr) -> frozenset[str] | None:
-    if isinstance(target, ast.Name):
-        return frozenset({target.id})
-    if isinstance(target, ast.Tuple | ast.List):
-        parts = [_plain_names(e) for e in target.elts]
-        return None if None in parts else frozenset[str]().union(*(p for p in parts if p))
-    return None
-
-
-def _names(node: ast.expr) -> frozenset[str]:
-    return frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
-
-
-def replace_body(node: ast.For) -> ast.For:
-    """Return the head of a loop, for display."""
-    return ast.For(node.target, node.iter, [ast.Pass()], [], lineno=node.lineno, col_offset=0)

@@ -43,6 +43,30 @@ def harmless(node: ast.expr, scope: Scope) -> bool:
     return judge is not None and judge(node, scope)
 
 
+_CONDITION: Final = (
+    ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.Name, ast.Constant, ast.Tuple,
+    ast.cmpop, ast.boolop, ast.unaryop, ast.operator, ast.expr_context,
+)  # fmt: skip
+
+
+def plain_condition(node: ast.expr) -> bool:
+    """Whether a condition only compares and combines names and constants.
+
+    Evaluating it ahead has no effect if the names are bound to plain scalars, which is looked at
+    when that is done (`scalars_only`).
+    """
+    return all(
+        isinstance(part, _CONDITION) and not isinstance(part, ast.Pow | ast.LShift | ast.MatMult)
+        for part in ast.walk(node)
+    )
+
+
+def scalars_only(node: ast.expr, values: Mapping[str, object]) -> bool:
+    """Whether all names in a plain condition are bound to scalars in `values`."""
+    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return all(type(values.get(name, MISSING)) in SCALARS for name in names)
+
+
 def _harmless_display(node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> bool:
     parts = [each.value if isinstance(each, ast.Starred) else each for each in node.elts]
     return all(harmless(each, scope) for each in parts)

@@ -13,6 +13,7 @@ from taskpar_kernel.model.ids import Place, Ticket
 from taskpar_kernel.model.messages import AtGate, Finished, Output
 
 if TYPE_CHECKING:
+    from taskpar_kernel.commit.apply import Opened
     from taskpar_kernel.engine.ledger import Bundle
     from taskpar_kernel.engine.stream import Instance
 
@@ -33,6 +34,12 @@ class AttemptRecord:
     made: tuple[str, ...]
     """Names it reads as its prelude made them."""
     replica: Bundle | None
+    parts: tuple[Instance, ...] = ()
+    """The instances of a chunk, in program order; empty: it is one statement's attempt."""
+    items: Bundle | None = None
+    """What the parts of a chunk read beside `reads`."""
+    opened: Opened | None = None
+    """A chunk's outcome, once its first part was taken."""
     issued_s: float = field(default_factory=time.monotonic)
     ends_s: float = 0.0
     """When it is expected to have ended, in monotonic seconds."""
@@ -60,6 +67,11 @@ class AttemptRecord:
     def over(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.dropped or bool(self.lost) or self.finished is not None
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """The statement instances it runs."""
+        return self.parts or (self.instance,)
 
     @property
     def complete(self) -> bool:

@@ -21,7 +21,8 @@ import builtins
 import queue
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from taskpar_kernel.engine.stream import Instance, Order
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Touch
 from taskpar_kernel.model.ids import UnitId
+from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
 from taskpar_kernel.source.rewrite import HOOKS, rewrite
 from taskpar_kernel.validation.verdict import same_value, stale_name
@@ -46,6 +48,10 @@ _CHEAP_STEPS = 32
 _CHEAP_S = 0.0003
 """A loop whose first steps take less than this each is handed to a native loop: its hooks cost 1 µs
 a step, and nothing of that size is worth sending out one by one."""
+BUSY_S = 0.01
+"""Once home has been busy with one statement or loop for this long, unknown ones go out."""
+_LOOKS = frozenset({1, 2, 4, 8, 16, _CHEAP_STEPS})
+"""After so many steps of a loop home looks how long they took."""
 BETWEEN_PEEKS_S = 0.002
 """A scan takes up to a millisecond: home makes one only if it has worked longer than that."""
 _METERED_S = 0.005
@@ -81,8 +87,10 @@ class CellRun:
         self._peeked_s = 0.0
         self._metered = (0.0, 0.0)
         self._failed = False
+        self._scan_s = 0.0
         self._left: Effects | None = None
-        self._rest_of_statement = Effects(touch=Touch.NOTHING)
+        self._home_part: Effects | None = None
+        self._owed: tuple[Unit | HomeStep, ...] | None = None
         self._loops: dict[UnitId, _Stepped] = {}
         self._iteration: dict[UnitId, int] = {}
         self._around: dict[UnitId, tuple[UnitId, ...]] = {}
@@ -116,7 +124,7 @@ class CellRun:
             first = top.steps[0]
             self._top = top
             if len(top.steps) == 1 and isinstance(first, Unit) and first.node is top.node:
-                self._rest_of_statement = Effects(touch=Touch.NOTHING)
+                self._home_part = Effects(touch=Touch.NOTHING)
                 try:
                     if self.has(first.id):
                         continue
@@ -125,17 +133,15 @@ class CellRun:
                     return
                 node = top.node
             else:
-                self._rest_of_statement = combined(
-                    s.effects for s in flat(top.steps) if not isinstance(s, Unit)
-                )
+                self._home_part = None
                 node = rewrite(top.node, top.steps)
                 if isinstance(first, HomeStep):
                     self._arrive((first.id,))
                     self._run_here(first, why_home(first))
-                    self._leave(first.effects)
+                    self._leave(first)
                 elif isinstance(first, LoopStep):
                     self._arrive((first.id,))
-                    self._leave(self._rest_of_statement)
+                    self._leave()
             yield index, node
             self._session.ran_at_home(top.node)
         self._arrive((sys.maxsize,))
@@ -168,16 +174,34 @@ class CellRun:
                 self._end_pass()
             if self._left is not None:
                 self._ledger.after_home(self._left, self._namespace)
-                self._left = None
+            self._left = self._owed = None
             self.look.move_to(order)
         self.since_s = time.monotonic()
 
-    def _leave(self, effects: Effects) -> None:
-        """Home goes on with user code, which may do what `effects` say until the next hook."""
-        with self._session.lock:
-            self._left = effects
-            self._ledger.before_home(effects)
+    def _leave(self, *steps: Unit | HomeStep) -> None:
+        """Home goes on with user code: with these steps, and what else is its own here."""
+        self._owed = steps
+        if not self._plain:
+            with self._session.lock:
+                self._begin_home()
         self.since_s = time.monotonic()
+
+    def _begin_home(self) -> None:
+        """Take down what home's code may do until the next hook."""
+        if self._owed is not None:
+            bound = self._top.effects.writes if self._top else frozenset()
+            self._left = combined((*(s.effects for s in self._owed), self._home_effects()), bound)
+            self._owed = None
+            self._ledger.before_home(self._left, self._namespace)
+
+    def _home_effects(self) -> Effects:
+        """Return what home's own part of the present statement may do."""
+        if self._home_part is None:
+            steps = flat(self._top.steps) if self._top else ()
+            self._home_part = combined(
+                s.own() if s.own else s.effects for s in steps if isinstance(s, HomeStep)
+            )
+        return self._home_part
 
     def _run_here(self, step: Step, reason: str, state: str = "home") -> None:
         self._running = (step, time.monotonic(), reason, state)
@@ -215,7 +239,8 @@ class CellRun:
             step = self._steps[number]
             assert isinstance(step, Unit)
             self._session.costs.observe(step, total_s / count)
-            reason = f"too short: {1e3 * total_s / count:.2g} ms"
+            short = total_s / count < WORTH_S
+            reason = f"too short: {1e3 * total_s / count:.2g} ms" if short else ""
             self.history.home(step, start_s, start_s + total_s, reason)
         self._short = {}
 
@@ -223,7 +248,9 @@ class CellRun:
         """Send out what can run ahead now; home asks."""
         with self._session.lock:
             self._peeked_s = time.monotonic()
-            return self._scan(moment)
+            sent = self._scan(moment)
+            self._scan_s = time.monotonic() - self._peeked_s if not sent else 0.0
+            return sent
 
     def _scan(self, moment: Moment) -> int:
         """Scan, unless that failed once: no defect of ours costs the user his cell."""
@@ -257,14 +284,16 @@ class CellRun:
             self._running = (self._steps[self._at], self.since_s, "", "home")
             self._meter()
             self._at = None
-            self._left = combined(s.effects for s in flat(self._top.steps)) if self._top else None
-            if self._left is not None:
-                self._ledger.before_home(self._left)
+            self._owed = tuple(flat(self._top.steps)) if self._top else ()
+        self._begin_home()
 
     # Hooks called by the rewritten code -----------------------------------------------------------
 
-    def has(self, number: int) -> bool:
-        """Whether the unit's outcome was taken here; False: home computes it now."""
+    def has(self, number: int, *local: Any) -> bool:
+        """Whether the unit's outcome was taken here; False: home computes it now.
+
+        `local`: the values of the unit's local names, in their order.
+        """
         if self._plain:
             return self._pass(UnitId(number))
         order = self._order_of(UnitId(number))
@@ -275,28 +304,34 @@ class CellRun:
         reason, state = "", "home"
         eager = self._session.settings.eager
         missing = eager and (instance is None or instance.attempt is None)
-        if missing or time.monotonic() - self._peeked_s > BETWEEN_PEEKS_S:
+        if missing or self._may_peek():
             self.peek(Moment())
             instance = self.look.find(order)
         if instance is not None and instance.attempt is not None:
             attempt = instance.attempt
             try:
-                reason = self._take(attempt)
+                names = ChainMap(dict(zip(unit.local, local, strict=True)), self._namespace)
+                reason = self._take(attempt, instance, names)
             except BaseException:  # an interrupt while home waits
                 with self._session.lock:
                     self.look.drop(attempt)
                 self._passage.take_back(attempt)
                 raise
             if not reason:
-                self._leave(self._rest_of_statement)
+                self._leave()
                 return True
             state = "squashed"
-            self._squash(attempt)
+            self._squash(attempt, instance)
         elif instance is not None:
             reason = instance.refused
         self._run_here(unit, reason, state)
-        self._leave(combined((unit.effects, self._rest_of_statement)))
+        self._leave(unit)
         return False
+
+    def _may_peek(self) -> bool:
+        """Whether home may look ahead again: that takes at most a tenth of its time."""
+        rest_s = max(BETWEEN_PEEKS_S, 10 * self._scan_s)
+        return time.monotonic() - self._peeked_s > rest_s
 
     def _pass(self, number: UnitId) -> bool:
         """Note that home is at `number`, at the least cost: loops of short steps come here."""
@@ -312,6 +347,16 @@ class CellRun:
         self._at = number
         self.since_s = now_s
         return False
+
+    def goes_on(self) -> None:
+        """A loop takes its time, however short its steps: from here on look ahead of them."""
+        if self._plain:
+            with self._session.lock:
+                self._end_pass()
+                self._end_short()
+                self._plain = False
+                self._owed = tuple(flat(self._top.steps)) if self._top else ()
+                self._begin_home()
 
     def value(self, number: int) -> Any:  # noqa: ARG002 - it is always the one just taken
         """Return the value of the expression whose outcome was just taken."""
@@ -330,9 +375,8 @@ class CellRun:
             inner = iter(iterable)
         except TypeError:  # an array without dimensions: the native loop says so itself
             return self._unstepped(number, iterable)
-        stepped = _Stepped(self, number, inner)
-        self._loops[number] = stepped
-        return stepped
+        stepped = self._loops[number] = _Stepped(self, number, inner)
+        return map(stepped, inner)
 
     def _unstepped(self, number: UnitId, iterable: Any) -> Any:
         self._loops[number] = _Stepped(self, number, iter(()))
@@ -340,8 +384,20 @@ class CellRun:
         return iterable
 
     def rest(self, number: int) -> Iterator[Any]:
-        """Return what a stepped loop left for the native one."""
-        return self._loops[UnitId(number)].rest
+        """Return what a stepped loop will have left for the native one."""
+        return chain.from_iterable(self._left_of(UnitId(number)))
+
+    def _left_of(self, number: UnitId) -> Iterator[Iterator[Any]]:
+        yield self._loops[number].rest
+
+    chain = staticmethod(chain)
+    """Joins the stepped and the native part of a generator."""
+
+    @staticmethod
+    def extend(first: set[Any], rest: Iterable[Any]) -> set[Any]:
+        """Add the native part of a set comprehension to the stepped one."""
+        first.update(rest)
+        return first
 
     def _order_of(self, unit: UnitId) -> Order:
         around = self._around[unit]
@@ -353,37 +409,74 @@ class CellRun:
 
     # Taking an outcome ----------------------------------------------------------------------------
 
-    def _take(self, attempt: AttemptRecord) -> str:
-        """Commit the attempt's outcome and return '', or return why it cannot be taken."""
-        with self._session.lock:
-            why = self._stale(attempt)
-        why = why or self._wait_for(attempt)
-        if why:
-            return why
-        with self._session.lock:
-            why = self._unusable(attempt) or self._stale(attempt)
+    def _take(self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]) -> str:
+        """Commit the outcome for `instance` and return '', or return why it cannot be taken."""
+        if not attempt.complete:
+            with self._session.lock:
+                why = self._stale(attempt, instance, names)
+            why = why or self._wait_for(attempt, instance, names)
             if why:
                 return why
-            finished = attempt.finished
-            assert finished is not None
-            assert finished.packed is not None
+        with self._session.lock:
+            why = self._unusable(attempt) or self._stale(attempt, instance, names)
+            if why:
+                return why
             try:
-                opened = open_outcome(finished.packed, self._session.segments, self._ledger.resolve)
+                opened = self._opened(attempt)
             except NotPortable as refused:
                 return f"its outcome cannot be brought home: {refused}"
+            if attempt.parts:
+                return self._commit_part(attempt, instance, opened)
             with deferred_interrupts():
                 self._commit(attempt, opened)
         return ""
 
-    def _stale(self, attempt: AttemptRecord) -> str:
-        """Return which of the attempt's inputs is not what home has now, or ''."""
-        pairs = []
+    def _opened(self, attempt: AttemptRecord) -> Opened:
+        if attempt.opened is not None:
+            return attempt.opened
+        finished = attempt.finished
+        assert finished is not None
+        assert finished.packed is not None
+        opened = open_outcome(finished.packed, self._session.segments, self._ledger.resolve)
+        if attempt.parts:
+            attempt.opened = opened
+        return opened
+
+    def _commit_part(self, attempt: AttemptRecord, instance: Instance, opened: Opened) -> str:
+        """Bind what one part of a chunk made."""
+        made = opened.names[ITEMS_NAME]
+        if instance.part >= len(made):
+            return "a step before it raised"
+        for name, value in made[instance.part].items():
+            if name == VALUE_NAME:
+                self._value = value
+            else:
+                self._namespace[name] = value
+        finished = attempt.finished
+        assert finished is not None
+        seconds = (finished.end_s - finished.start_s) / len(made)
+        start_s = finished.start_s + instance.part * seconds
+        self.history.took(instance.step, attempt.worker, start_s, start_s + seconds)
+        self._session.costs.observe_away(instance.step, seconds)
+        return ""
+
+    def _stale(self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]) -> str:
+        """Return which of the attempt's inputs is not what home has now, or ''.
+
+        `names`: what the names mean where the statement stands.
+        """
+        pairs: list[tuple[str, object]] = []
+        if attempt.items is not None:
+            items = attempt.items.objects[ITEMS_NAME]
+            pairs += items[instance.part].items()
+            if not self._ledger.unchanged(attempt.items):
+                return "what the loop goes through was changed in between"
         for name, bundle in attempt.reads:
             if not bundle.at_home:
                 return f"what makes `{name}` was run again"
             pairs.append((name, bundle.objects.get(name)))
         pairs += attempt.modules
-        name = stale_name(pairs, self._namespace)
+        name = stale_name(pairs, names)
         if name:
             return f"`{name}` is not what was predicted"
         for name, bundle in attempt.reads:
@@ -405,7 +498,9 @@ class CellRun:
             return ""
         return f"`{', '.join(attempt.made)}` came out differently at home"
 
-    def _wait_for(self, attempt: AttemptRecord) -> str:
+    def _wait_for(
+        self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]
+    ) -> str:
         """Return when the attempt is over, or when home had better run it itself.
 
         On the way it is let pass the gate, or the reason why not is returned.
@@ -416,7 +511,7 @@ class CellRun:
         try:
             while not attempt.complete and not attempt.lost and not attempt.dropped:
                 waited_s = time.monotonic() - begin_s
-                if attempt.waits and (why := self._let_pass(attempt)):
+                if attempt.waits and (why := self._let_pass(attempt, instance, names)):
                     return why
                 if self._home_is_first(attempt):
                     return "home was free before its worker"
@@ -435,13 +530,15 @@ class CellRun:
             self.waited_s += time.monotonic() - begin_s
         return ""
 
-    def _let_pass(self, attempt: AttemptRecord) -> str:
+    def _let_pass(
+        self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]
+    ) -> str:
         """Home is where the attempt is: let it change files, or return what has changed meanwhile.
 
         What it reads from now on is what the serial run reads: home stands still until it is over.
         """
         with self._session.lock:
-            return self._stale(attempt) or self._passage.open_for(attempt)
+            return self._stale(attempt, instance, names) or self._passage.open_for(attempt)
 
     def _home_is_first(self, attempt: AttemptRecord) -> bool:
         """Whether the attempt's worker is busy with something else, so that home is free first.
@@ -464,7 +561,8 @@ class CellRun:
                 own = self._session.costs.known(attempt.instance.step)
                 if known is None or own is None:
                     return True
-                return other.started_s + known - time.monotonic() > own
+                known *= len(other.instances)
+                return other.started_s + known - time.monotonic() > own * len(attempt.instances)
         return False
 
     def _unusable(self, attempt: AttemptRecord) -> str:
@@ -487,23 +585,32 @@ class CellRun:
         attempt.outcome.objects |= {
             name: self._namespace[name]
             for name in self._session.costs.changes(step)
-            if name in self._namespace and any(name == n for n, _ in attempt.reads)
+            if name in self._namespace
+            and name not in attempt.instance.local
+            and any(name == n for n, _ in attempt.reads)
         }
         self._ledger.take_in(attempt.outcome, opened)
         keys = opened.changed_keys()
         changed = frozenset(n for n, b in attempt.reads if b.key in keys)
         self._session.costs.observe_changes(step, changed)
-        self.history.took(attempt)
         self._session.overtaking.took(step)
-        if attempt.finished is not None:
-            finished = attempt.finished
-            seconds = finished.end_s - finished.start_s - finished.waited_s
-            self._session.costs.observe_away(step, seconds)
+        finished = attempt.finished
+        assert finished is not None
+        self.history.took(step, attempt.worker, finished.start_s, finished.end_s)
+        seconds = finished.end_s - finished.start_s - finished.waited_s
+        self._session.costs.observe_away(step, seconds)
 
-    def _squash(self, attempt: AttemptRecord) -> None:
+    def _squash(self, attempt: AttemptRecord, instance: Instance) -> None:
         with self._session.lock:
             self.history.squashed += 1
+            if attempt.finished is not None:
+                self._session.costs.observe_squash(instance.step)
+            if attempt.parts and attempt.finished is not None and not attempt.finished.ok:
+                self._session.costs.forbid_chunks(instance.step)
             self.look.drop(attempt)
+            for part in attempt.parts:
+                if part is not instance:
+                    part.attempt = None
         self._passage.take_back(attempt)
         if attempt.shown:
             self._session.relay.expect_again(attempt.outputs[: attempt.shown])
@@ -520,7 +627,11 @@ class CellRun:
 
 
 class _Stepped:
-    """Iterator that tells the cell which iteration begins; it hands over when steps are cheap."""
+    """Tells the cell which iteration of a loop begins; hands over when steps are cheap.
+
+    The loop walks `map(stepped, iterable)`, so that an error of the iterable itself is raised with
+    no frame of ours; StopIteration from here ends that loop, and the native one goes on.
+    """
 
     def __init__(self, cell: CellRun, loop: UnitId, inner: Iterator[Any]):
         self._cell = cell
@@ -530,21 +641,20 @@ class _Stepped:
         self._begin_s = time.monotonic()
         self.rest: Iterator[Any] = iter(())
 
-    def __iter__(self) -> _Stepped:
-        return self
-
-    def __next__(self) -> Any:
+    def __call__(self, item: Any) -> Any:
         self._index += 1
-        if self._index == _CHEAP_STEPS and self._is_cheap():
-            self.rest = self._inner
-            self._cell.step(self._loop, sys.maxsize)  # home is past all of its steps
-            raise StopIteration
-        item = next(self._inner)
+        if self._index in _LOOKS:
+            spent_s = time.monotonic() - self._begin_s
+            if self._index == _CHEAP_STEPS and self._is_cheap(spent_s):
+                self.rest = chain((item,), self._inner)
+                self._cell.step(self._loop, sys.maxsize)  # home is past all of its steps
+                raise StopIteration
+            if spent_s > BUSY_S and spent_s > _CHEAP_S * self._index:
+                self._cell.goes_on()
         self._cell.step(self._loop, self._index)
         return item
 
-    def _is_cheap(self) -> bool:
-        spent_s = time.monotonic() - self._begin_s
+    def _is_cheap(self, spent_s: float) -> bool:
         return spent_s < _CHEAP_S * _CHEAP_STEPS and not self._cell.look.dispatch.attempts
 
 
@@ -559,7 +669,7 @@ def _raise_interrupt(node: ast.stmt) -> ast.stmt:
 _PLAIN_ITERABLES = frozenset({"builtins", "itertools", "numpy", "pandas"})
 
 
-def flat(steps: Iterable[Step]) -> Iterator[Step]:
+def flat(steps: Iterable[Step]) -> Iterator[Unit | HomeStep]:
     """Yield all steps, those inside loops included, loops themselves excluded."""
     for step in steps:
         if isinstance(step, LoopStep):
@@ -568,8 +678,11 @@ def flat(steps: Iterable[Step]) -> Iterator[Step]:
             yield step
 
 
-def combined(parts: Iterable[Effects]) -> Effects:
-    """Return what several effects may change together (only what validation needs)."""
+def combined(parts: Iterable[Effects], bound: frozenset[str] = frozenset()) -> Effects:
+    """Return what several effects may change together (only what validation needs).
+
+    `bound`: names that may be bound anew meanwhile.
+    """
     touch = Touch.NOTHING
     changes: frozenset[str] = frozenset()
     for effects in parts:
@@ -578,7 +691,7 @@ def combined(parts: Iterable[Effects]) -> Effects:
         if effects.touch is Touch.OBJECTS:
             touch = Touch.OBJECTS
             changes |= effects.changes
-    return Effects(touch=touch, changes=changes)
+    return Effects(touch=touch, changes=changes, writes=bound)
 
 
 __all__ = ["CellRun", "combined", "flat", "same_value"]

@@ -26,20 +26,23 @@ class Costs:
         self._threads: dict[str, deque[float]] = {}
         self._changes: dict[str, frozenset[str]] = {}
         self._cells: dict[int, float] = {}
+        self._single: set[str] = set()
+        self._squashes: dict[str, int] = {}
 
     def observe(self, step: Unit | HomeStep, seconds: float, threads: float | None = None) -> None:
         """Remember that one run of `step` took `seconds`, and how many cores it used meanwhile."""
-        self._seconds.setdefault(step.text, deque(maxlen=_LAST)).append(seconds)
+        self._seconds.setdefault(step.key, deque(maxlen=_LAST)).append(seconds)
         if threads is not None:
-            self._threads.setdefault(step.text, deque(maxlen=_LAST)).append(threads)
+            self._threads.setdefault(step.key, deque(maxlen=_LAST)).append(threads)
 
     def observe_away(self, step: Unit | HomeStep, seconds: float) -> None:
-        """Remember that one run of `step` took `seconds` on a worker."""
-        self._away.setdefault(step.text, deque(maxlen=_LAST)).append(seconds)
+        """Remember that one run of `step` took `seconds` on a worker, and was taken."""
+        self._squashes.pop(step.key, None)
+        self._away.setdefault(step.key, deque(maxlen=_LAST)).append(seconds)
 
     def known(self, step: Unit | HomeStep) -> float | None:
         """Return the observed seconds of one run, or None."""
-        observed = (*self._seconds.get(step.text, ()), *self._away.get(step.text, ()))
+        observed = (*self._seconds.get(step.key, ()), *self._away.get(step.key, ()))
         return min(observed, default=None)
 
     def pays(self, step: Unit | HomeStep) -> bool:
@@ -47,7 +50,7 @@ class Costs:
 
         They do where a statement uses all cores by itself, or what all of them have to share.
         """
-        here, away = self._seconds.get(step.text), self._away.get(step.text, ())
+        here, away = self._seconds.get(step.key), self._away.get(step.key, ())
         return not here or len(away) < _ENOUGH or min(away) < _SLOWER * min(here)
 
     def estimate(self, step: Unit | HomeStep) -> float | None:
@@ -57,16 +60,36 @@ class Costs:
 
     def threads(self, step: Unit | HomeStep) -> float | None:
         """Return how many cores one run was seen to use at home, or None."""
-        return max(self._threads.get(step.text, ()), default=None)
+        return max(self._threads.get(step.key, ()), default=None)
 
     def observe_changes(self, step: Unit | HomeStep, names: frozenset[str]) -> None:
         """Remember that `step` changed, in place, what these names are bound to."""
         if names:
-            self._changes[step.text] = self._changes.get(step.text, frozenset()) | names
+            self._changes[step.key] = self._changes.get(step.key, frozenset()) | names
 
     def changes(self, step: Unit | HomeStep) -> frozenset[str]:
         """Return the names whose objects `step` changes: predicted, or seen before."""
-        return step.effects.changes | self._changes.get(step.text, frozenset())
+        return step.effects.changes | self._changes.get(step.key, frozenset())
+
+    def observe_squash(self, step: Unit | HomeStep) -> None:
+        """Remember that an outcome of `step` could not be taken."""
+        self._squashes[step.key] = self._squashes.get(step.key, 0) + 1
+
+    def in_vain(self, step: Unit | HomeStep) -> bool:
+        """Whether the last runs of `step` on workers were all in vain."""
+        return self._squashes.get(step.key, 0) >= _ENOUGH
+
+    def begin_cell(self) -> None:
+        """Give every statement another chance."""
+        self._squashes.clear()
+
+    def forbid_chunks(self, step: Unit | HomeStep) -> None:
+        """Remember that several runs of `step` cannot go out together."""
+        self._single.add(step.key)
+
+    def may_chunk(self, step: Unit | HomeStep) -> bool:
+        """Whether several runs of `step` may go out together, as far as is known."""
+        return step.key not in self._single
 
     def observe_cell(self, text: str, wall_s: float) -> None:
         """Remember how long a whole cell took."""

@@ -30,6 +30,7 @@ from taskpar_kernel.engine.sources import (
 from taskpar_kernel.errors import Hurried, NotPortable
 from taskpar_kernel.model.ids import HOME, Key, Place, Ticket, UnitId
 from taskpar_kernel.model.messages import (
+    ITEMS_NAME,
     VALUE_NAME,
     Attempt,
     Code,
@@ -57,6 +58,16 @@ _PRELUDE_SHARE = 0.3
 _BYTES_PER_S = 2e9
 _HANDOVER_S = 0.001
 """What it takes, at the least, to hand a value from one worker to another."""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Iterations of one unit that go out together: `sources` are the same for all of them."""
+
+    sources: dict[str, Source]
+    instances: list[Instance] = field(default_factory=list)
+    items: list[dict[str, Any]] = field(default_factory=list)
+    """What each reads beside `sources`: the targets of the loops around it."""
 
 
 class Full(Exception):
@@ -107,8 +118,8 @@ class Dispatch:
             raise Blocked("what comes before it would have to be repeated, and takes too long")
         if not loads.has_cores(self.costs.threads(instance.step)):
             raise Blocked("it uses several cores by itself")
-        if not (self.settings.eager or self.costs.pays(instance.step)):
-            raise Blocked("workers side by side take much longer for it than home")
+        if not self.settings.eager:
+            self._refuse_in_vain(instance)
         every = (*(d.sources for d in prelude), sources)
         worker = self._choose(instance, sources, every, loads)
         if not (idle or self.settings.eager):
@@ -120,6 +131,13 @@ class Dispatch:
         except Hurried:
             self._patience.hurried(_known_values(every).values())
             raise
+
+    def _refuse_in_vain(self, instance: Instance) -> None:
+        """Raise Blocked where experience says that running ahead does not pay."""
+        if not self.costs.pays(instance.step):
+            raise Blocked("workers side by side take much longer for it than home")
+        if self.costs.in_vain(instance.step):
+            raise Blocked("it was run ahead in vain before")
 
     def _be_patient(
         self, instance: Instance, every: Iterable[dict[str, Source]], now_s: float
@@ -142,6 +160,77 @@ class Dispatch:
                 size = Size()
             known = self._sizes[id(value)] = (value, size)
         return known[1]
+
+    def send_chunk(self, chunk: Chunk, loads: Loads, *, idle: bool) -> None:
+        """Send several iterations of one cheap unit to a worker at once.
+
+        Raises:
+            Blocked: it cannot go out now, or not yet.
+            Full: no worker, or no core, has room.
+        """
+        first = chunk.instances[0]
+        if not loads.has_cores(self.costs.threads(first.step)):
+            raise Blocked("it uses several cores by itself")
+        every = (chunk.sources,)
+        worker = self._choose(first, chunk.sources, every, loads)
+        if not (idle or self.settings.eager):
+            self._be_patient(first, every, loads.now_s)
+        try:
+            self._post_chunk(chunk, worker, loads)
+        except NotPortable as why:
+            self.costs.forbid_chunks(first.step)
+            raise Blocked(str(why)) from None
+        except Hurried:
+            self._patience.hurried(_known_values(every).values())
+            raise
+
+    def _post_chunk(self, chunk: Chunk, worker: Place, loads: Loads) -> None:
+        first = chunk.instances[0]
+        bundles, modules = self._inputs(chunk.sources, worker)
+        items = self.ledger.items_bundle(chunk.items)
+        _refuse_split_objects([bundles, {ITEMS_NAME: items}])
+        ambient_key, ambient_mark, ambient = self.ledger.ambient_key()
+        inputs = (*{b.key: b for b in bundles.values()}.values(), items)
+        attempt = AttemptRecord(
+            self.next_ticket(),
+            first,
+            worker,
+            self.ledger.expect(self.ledger.next_key(), worker),
+            tuple(bundles.items()),
+            tuple((name, sys.modules[module]) for name, module in modules),
+            ambient_mark,
+            inputs,
+            (),
+            None,
+            tuple(chunk.instances),
+            items,
+        )
+        script: list[Instruction] = []
+        for bundle in (*inputs, *([ambient] if ambient is not None else [])):
+            self._deliver(bundle, worker, script)
+        step = first.step
+        label = f"line {step.line}: {len(chunk.items)} × {step.text}"
+        script.append(
+            Attempt(
+                attempt.ticket,
+                attempt.outcome.key,
+                self._code(step),
+                label,
+                _keys(bundles),
+                tuple(modules),
+                ambient_key,
+                items=items.key,
+            )
+        )
+        for name, bundle in bundles.items():
+            self.labels.setdefault(bundle.key, {})[name] = None
+        self.attempts[attempt.ticket] = attempt
+        for part, instance in enumerate(chunk.instances):
+            instance.attempt, instance.part = attempt, part
+        self.pool.post(worker, Script(tuple(script)))
+        cost_s = self.cost_s(first) * len(chunk.items)
+        loads.add(attempt, cost_s, self.costs.threads(step) or 1.0)
+        attempt.ends_s = loads.ends_s(worker)
 
     # The script ----------------------------------------------------------------------------------
 
@@ -323,6 +412,6 @@ def _refuse_split_objects(inputs: Iterable[dict[str, Bundle]]) -> None:
     """Raise NotPortable if two bundles of one attempt would hold copies of the same object."""
     seen: dict[int, Bundle] = {}
     for bundle in {b.key: b for bundles in inputs for b in bundles.values()}.values():
-        for number in bundle.numbered.index_of:
+        for number in (*bundle.numbered.index_of, *bundle.numbered.dicts):
             if seen.setdefault(number, bundle) is not bundle:
                 raise NotPortable("statements before it share objects with what it reads")

@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from taskpar_kernel.engine.attempts import AttemptRecord
-from taskpar_kernel.model.ids import Key
+from taskpar_kernel.model.ids import Key, Place
 from taskpar_kernel.model.messages import Received
 from taskpar_kernel.model.run import RunRecord, StatementRecord, TransferRecord
 from taskpar_kernel.model.steps import HomeStep, Step
@@ -37,14 +36,11 @@ class History:
         """Home ran `step` itself."""
         self._add(step, "home", state, start_s, end_s, reason)
 
-    def took(self, attempt: AttemptRecord) -> None:
-        """Home took the outcome of `attempt`."""
-        finished = attempt.finished
-        assert finished is not None
+    def took(self, step: Step, worker: Place, start_s: float, end_s: float) -> None:
+        """Home took what `worker` made of `step`."""
         self.committed += 1
-        self.saved_s += finished.end_s - finished.start_s
-        step = attempt.instance.step
-        self._add(step, str(attempt.worker), "committed", finished.start_s, finished.end_s, "")
+        self.saved_s += end_s - start_s
+        self._add(step, str(worker), "committed", start_s, end_s, "")
 
     def moved(self, event: Received) -> None:
         """A bundle arrived at a worker."""

@@ -21,7 +21,7 @@ from taskpar_kernel.ambient import providers as ambient
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Touch
 from taskpar_kernel.model.ids import HOME, Key, Place
-from taskpar_kernel.model.messages import Packed, Replica
+from taskpar_kernel.model.messages import ITEMS_NAME, Packed, Replica
 from taskpar_kernel.transport.arrays import Span, memory_of
 from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value
 from taskpar_kernel.transport.segments import Segments
@@ -164,6 +164,19 @@ class Ledger:
         self._by_name |= dict.fromkeys(values, bundle)
         return bundle
 
+    def items_bundle(self, items: list[dict[str, Any]]) -> Bundle:
+        """Return a bundle with what the parts of a chunk read each.
+
+        Raises:
+            NotPortable: one of the values cannot travel.
+        """
+        values = {ITEMS_NAME: items}
+        parcel = self._pickle(values)
+        parcel.numbered.forget(items, *items)
+        bundle = self._place(values, parcel)
+        del self._by_name[ITEMS_NAME]
+        return bundle
+
     def ambient_key(self) -> tuple[Key, dict[str, object], Bundle | None]:
         """Return key and mark of home's ambient state, and a bundle if it must be sent first."""
         mark = self.ambient_mark()
@@ -188,16 +201,20 @@ class Ledger:
 
     # Home moves on ---------------------------------------------------------------------------
 
-    def before_home(self, effects: Effects) -> None:
+    def before_home(self, effects: Effects, namespace: Mapping[str, Any]) -> None:
         """Home is about to run something: fix what can only be fixed before."""
-        if effects.touch is Touch.ANY:
+        if not _is_contained(effects, namespace):
             self.ambient_mark()
             self.home_is_busy = True
             for bundle in self._active():
                 self._fix(bundle)
 
     def _fix(self, bundle: Bundle) -> None:
+        """Take the fingerprint of what home took in, before home can change it."""
         if bundle.fingerprint is None and bundle.at_home and bundle.objects and not bundle.dropped:
+            if bundle.verified != self.epoch and not bundle.constant:
+                bundle.dropped = True  # it may have been changed since: too late to tell
+                return
             try:
                 bundle.fingerprint = self._pickle(bundle.objects).fingerprint()
             except NotPortable:
@@ -205,22 +222,20 @@ class Ledger:
 
     def after_home(self, effects: Effects, namespace: Mapping[str, Any]) -> None:
         """Home has run something with these effects."""
-        self.home_is_busy = False
+        was_busy, self.home_is_busy = self.home_is_busy, False
         if effects.touch is Touch.NOTHING:
             return
-        if effects.touch is Touch.OBJECTS:
-            changed = [namespace.get(name) for name in effects.changes]
-            if all(type(obj) in _LIST_LIKE for obj in changed):
-                self._changed(changed)
-                return
-        self.epoch += 1
+        if was_busy or not _is_contained(effects, namespace):
+            self.epoch += 1
+        else:
+            self._changed(namespace[name] for name in effects.changes)
 
     def _changed(self, objects: Iterable[object]) -> None:
         """Compare, before they are trusted again, the bundles that hold these objects or memory."""
         for obj in objects:
             span = memory_of(obj)
             for bundle in self._active():
-                if id(obj) in bundle.numbered.index_of or _lies_in(bundle, span):
+                if bundle.numbered.reaches(obj) or _lies_in(bundle, span):
                     bundle.verified = _UNVERIFIED
 
     def unchanged(self, bundle: Bundle) -> bool:
@@ -329,6 +344,16 @@ class Ledger:
             if id(obj) not in bundle.numbered.index_of:
                 bundle.numbered.objects[free + index] = obj
                 bundle.numbered.index_of[id(obj)] = free + index
+
+
+def _is_contained(effects: Effects, namespace: Mapping[str, Any]) -> bool:
+    """Whether all that a step may change is a few containers known by name.
+
+    A name that is bound anew meanwhile may have stood for objects that nobody knows afterwards.
+    """
+    if effects.touch is Touch.OBJECTS and not effects.changes & effects.writes:
+        return all(type(namespace.get(name)) in _LIST_LIKE for name in effects.changes)
+    return effects.touch is Touch.NOTHING
 
 
 def _spans(bundle: Bundle) -> tuple[Span, ...]:

@@ -15,10 +15,12 @@ import ast
 import builtins
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.analysis.iterables import harmless
+from taskpar_kernel.engine.chunks import Chunks
 from taskpar_kernel.engine.dispatch import WORTH_S, Dispatch, Full
 from taskpar_kernel.engine.loads import Loads
 from taskpar_kernel.engine.sources import Blocked, Deferred, Known, Names, Outcome
@@ -26,7 +28,7 @@ from taskpar_kernel.engine.stream import Binding, Instance, Item, Opaque, Order,
 from taskpar_kernel.errors import Hurried
 from taskpar_kernel.model.effects import Blocker, Effects, Scope
 from taskpar_kernel.model.ids import HOME, Place, Ticket
-from taskpar_kernel.model.steps import HomeStep, TopLevel, Unit
+from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
 from taskpar_kernel.settings import usable_cores
 
 if TYPE_CHECKING:
@@ -64,12 +66,17 @@ class Lookahead:
     stream: Stream = field(init=False)
     started: bool = False
     _names: Names = field(init=False)
+    _chunks: Chunks = field(init=False)
     _interesting: frozenset[str] = field(init=False)
+    _used: frozenset[str] = field(init=False)
+    """The names that units read: what makes them cannot go out in a chunk."""
 
     def __post_init__(self) -> None:
         self._interesting = frozenset[str]().union(*(top.effects.reads for top in self.tops))
+        units = (u for top in self.tops for u in _units(top.steps))
+        self._used = frozenset[str]().union(*(u.effects.reads | u.effects.changes for u in units))
         self._names = Names(self.dispatch.namespace, self._interesting)
-        self.stream = Stream(self.tops, self._walk, lambda order: self.here[: len(order)] > order)
+        self.stream = Stream(self.tops, self._walk, self._has_passed, self._known)
         ledger = self.dispatch.ledger
         ledger.needed = lambda: [b for a in self._ahead() for b in (*a.inputs, a.outcome)]
 
@@ -92,8 +99,9 @@ class Lookahead:
     def _retire(self, item: Item) -> None:
         if isinstance(item, Instance):
             self.index.pop(item.order, None)
-            if item.attempt is not None and not item.attempt.over:
-                self.drop(item.attempt)
+            attempt = item.attempt
+            if attempt is not None and not attempt.over and item is attempt.instances[-1]:
+                self.drop(attempt)
 
     def _admit(self, item: Item) -> None:
         self.window.append(item)
@@ -118,8 +126,9 @@ class Lookahead:
             gone.append(lost)
             queue += [a for a in self._ahead() if any(b is lost.outcome for _, b in a.reads)]
         for lost in gone:
-            if lost.instance.attempt is lost and lost is not attempt:
-                lost.instance.attempt = None
+            for instance in lost.instances:
+                if instance.attempt is lost and lost is not attempt:
+                    instance.attempt = None
             if lost.finished is None and not lost.gone:
                 pool.abandon(lost.worker, (lost.ticket,))
                 if lost.started_s is not None and not at_gate[lost.ticket]:
@@ -127,11 +136,12 @@ class Lookahead:
 
     def _ahead(self) -> list[AttemptRecord]:
         """Return the attempts of statements that home has not passed."""
-        return [
-            item.attempt
+        found = {
+            item.attempt.ticket: item.attempt
             for item in self.window
             if isinstance(item, Instance) and item.attempt is not None
-        ]
+        }
+        return list(found.values())
 
     # The scan ----------------------------------------------------------------------------------
 
@@ -145,9 +155,10 @@ class Lookahead:
             self.move_to(self.here)
         self._names = Names(self.dispatch.namespace, self._interesting)
         loads = self._loads(ready, moment)
+        self._chunks = Chunks(self.dispatch, loads, idle=moment.idle)
         sent = 0
         written = False  # files may be written by what comes before, and nobody has seen it
-        try:
+        with suppress(Full, Hurried):
             for item in self._items():
                 if isinstance(item, Binding):
                     self._names.assume(item.values)
@@ -157,13 +168,13 @@ class Lookahead:
                 elif _reads_clock(item) and item.order > self.here:
                     break  # work that overtook a clock read would make the user's durations untrue
                 elif written and item.attempt is None and self._stays_behind(item):
-                    self._names.pend(item.effects, self.dispatch.costs.changes(item.step))
+                    changes = self.dispatch.costs.changes(item.step)
+                    self._names.pend(item.effects, changes, item.local)
                 else:
                     sent += self._consider(item, loads, moment)
                     written |= _may_write(item.effects)
-        except (Full, Hurried):
-            pass
-        return sent
+            self._chunks.flush()
+        return sent + self._chunks.sent
 
     def _items(self) -> Iterator[Item]:
         yield from tuple(self.window)
@@ -181,37 +192,47 @@ class Lookahead:
         for attempt in self._ahead():
             if not attempt.over:
                 threads = self.dispatch.costs.threads(attempt.instance.step)
-                loads.add(attempt, self.dispatch.cost_s(attempt.instance), threads or 1.0)
+                cost_s = self.dispatch.cost_s(attempt.instance) * len(attempt.instances)
+                loads.add(attempt, cost_s, threads or 1.0)
         return loads
 
     def _consider(self, instance: Instance, loads: Loads, moment: Moment) -> int:
         """Send the instance out if it may go and can; note in any case what it makes."""
-        effects = instance.effects
         changes = self.dispatch.costs.changes(instance.step)
+        source: Outcome | Deferred | None = None
+        sent = 0
         attempt = instance.attempt
-        if attempt is not None and not attempt.dropped:
-            self._names.bind(effects, changes, Outcome(attempt))
-            return 0
-        eager = self.dispatch.settings.eager
-        here = instance.order <= self.here and not (eager and not moment.bold)
-        if here or attempt is not None:
-            self._names.pend(effects, changes)
-            return 0
-        try:
-            sources = self._names.needed_by(effects)
-            if self._goes_along(instance.step):
-                self._names.bind(effects, changes, Deferred(instance, sources))
-                return 0
-            if not self._may_go(instance.step, bold=moment.bold):
-                self._names.pend(effects, changes)
-                return 0
-            attempt = self.dispatch.send_out(instance, sources, loads, idle=moment.idle)
-        except Blocked as why:
-            instance.refused = str(why)
-            self._names.pend(effects, changes)
-            return 0
-        self._names.bind(effects, changes, Outcome(attempt))
-        return 1
+        if attempt is not None:
+            if not attempt.dropped and not attempt.parts:
+                source = Outcome(attempt)
+        elif instance.order > self.here or (self.dispatch.settings.eager and not moment.bold):
+            try:
+                source = self._source_of(instance, loads, moment)
+                sent = isinstance(source, Outcome)
+            except Blocked as why:
+                instance.refused = str(why)
+        if source is None:
+            self._names.pend(instance.effects, changes, instance.local)
+        else:
+            self._names.bind(instance.effects, changes, source, instance.local)
+        return sent
+
+    def _source_of(
+        self, instance: Instance, loads: Loads, moment: Moment
+    ) -> Outcome | Deferred | None:
+        """Send the instance out, or let it go along; None: home makes what it makes.
+
+        Raises:
+            Blocked: it cannot go out now.
+        """
+        sources = self._names.needed_by(instance.effects, instance.local)
+        if not instance.effects.writes & self._used and self._chunks.takes(instance, sources):
+            return None
+        if self._goes_along(instance.step):
+            return Deferred(instance, sources)
+        if not self._may_go(instance.step, bold=moment.bold):
+            return None
+        return Outcome(self.dispatch.send_out(instance, sources, loads, idle=moment.idle))
 
     def _stays_behind(self, instance: Instance) -> bool:
         """Whether what may write files is not to be overtaken by this one."""
@@ -246,6 +267,15 @@ class Lookahead:
 
     # Walking iterables ---------------------------------------------------------------------------
 
+    def _has_passed(self, order: Order) -> bool:
+        return self.here[: len(order)] > order
+
+    def _known(self, node: ast.expr) -> dict[str, Any]:
+        """Return the values of the names in `node` that are known now."""
+        names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        sources = {name: self._names.now(name) for name in names}
+        return {n: s.value for n, s in sources.items() if isinstance(s, Known)}
+
     def _walk(self, node: ast.expr) -> Iterator[Any] | None:
         """Evaluate a loop's iterable ahead of home; None: its input is not known yet."""
         values: dict[str, Any] = {}
@@ -274,6 +304,14 @@ def _may_write(effects: Effects) -> bool:
 _WRITERS = frozenset(
     {Blocker.WORLD, Blocker.SHELL, Blocker.THREAD, Blocker.HANDLE, Blocker.UNKNOWN}
 )
+
+
+def _units(steps: Iterable[Step]) -> Iterator[Unit]:
+    for step in steps:
+        if isinstance(step, Unit):
+            yield step
+        elif isinstance(step, LoopStep):
+            yield from _units(step.body)
 
 
 def _reads_clock(instance: Instance) -> bool:

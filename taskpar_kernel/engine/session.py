@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.analysis.decompose import decompose
 from taskpar_kernel.engine.attempts import AttemptRecord
-from taskpar_kernel.engine.cell import CellRun, flat
+from taskpar_kernel.engine.cell import BUSY_S, CellRun, flat
 from taskpar_kernel.engine.costs import Costs
 from taskpar_kernel.engine.dispatch import Dispatch
 from taskpar_kernel.engine.history import History
@@ -55,8 +55,6 @@ from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
 if TYPE_CHECKING:
     from taskpar_kernel.settings import Settings
 
-BUSY_S = 0.01
-"""Once home has been busy with one statement for this long, statements of unknown cost go out."""
 _AGAIN_S = 0.02
 SHORT_CELL_S = 0.015
 """A cell that took less than this is run as it is the next time: looking closer costs a tenth."""
@@ -191,6 +189,7 @@ class Session:
         if not self._gains(tops):
             return None
         self._compile = compile_unit
+        self.costs.begin_cell()
         cell = CellRun(self, tops)
         cell.look.dispatch.places = self._planned(tops)
         return cell

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LONGEST_PRELUDE = 32
 _MOST_MEMBERS = 1000
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Blocked(Exception):
@@ -85,15 +86,15 @@ class Names:
         """A loop will bind these names to these values."""
         self._sources |= {name: Known(value) for name, value in values.items()}
 
-    def needed_by(self, effects: Effects) -> dict[str, Source]:
-        """Return the source of each name that a statement reads.
+    def needed_by(self, effects: Effects, local: Mapping[str, Any]) -> dict[str, Source]:
+        """Return the source of each name that a statement reads; some may be bound locally.
 
         Raises:
             Blocked: one of them is not known yet.
         """
         sources: dict[str, Source] = {}
         for name in sorted(effects.reads | effects.changes | effects.deletes):
-            source = self.now(name)
+            source = Known(local[name]) if name in local else self.now(name)
             if source is None:
                 if name in vars(builtins) or name in effects.writes:
                     continue
@@ -118,19 +119,33 @@ class Names:
                 if isinstance(source, Known):
                     queue.append(source.value)
 
-    def pend(self, effects: Effects, changes: Iterable[str]) -> None:
+    def pend(
+        self, effects: Effects, changes: Iterable[str], local: Mapping[str, Any] = _NOTHING
+    ) -> None:
         """A statement that is not out will write and change these."""
         for name in effects.writes | effects.deletes:
             self._sources[name] = PENDING
         for name in changes:
+            if name in local:
+                self._pend_holders(local[name])
+                continue
             source = self.now(name)
             self._sources[name] = PENDING
             if isinstance(source, Known):
                 self._pend_holders(source.value)
 
-    def bind(self, effects: Effects, changes: Iterable[str], source: Outcome | Deferred) -> None:
+    def bind(
+        self,
+        effects: Effects,
+        changes: Iterable[str],
+        source: Outcome | Deferred,
+        local: Mapping[str, Any] = _NOTHING,
+    ) -> None:
         """A statement that is out, or goes along, makes and changes these."""
         for name in changes:
+            if name in local:
+                self._pend_holders(local[name])
+                continue
             old = self.now(name)
             if isinstance(old, Known):
                 self._pend_holders(old.value)

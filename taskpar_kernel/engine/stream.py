@@ -10,10 +10,11 @@ Program order is a tuple: numbers of steps and iterations alternate, outermost f
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from taskpar_kernel.analysis.iterables import scalars_only
 from taskpar_kernel.model.effects import Effects
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from taskpar_kernel.engine.attempts import AttemptRecord
 
 Order = tuple[int, ...]
+Values = Mapping[str, Any]
 
 
 @dataclass(slots=True, eq=False)
@@ -30,8 +32,14 @@ class Instance:
     step: Unit | HomeStep
     order: Order
     attempt: AttemptRecord | None = None
+    local: Mapping[str, Any] = field(default_factory=dict)
+    """What the targets of comprehensions around it will be."""
+    bound: Mapping[str, Any] = field(default_factory=dict)
+    """What the targets of all loops around it will be."""
     refused: str = ""
     """Why it could not be sent out when that was tried."""
+    part: int = 0
+    """Which part of its attempt's outcome is its own."""
 
     @property
     def effects(self) -> Effects:
@@ -71,6 +79,8 @@ class Stream:
     tops: Sequence[TopLevel]
     walk: Walk
     passed: Callable[[Order], bool]
+    known: Callable[[ast.expr], Mapping[str, Any]] = lambda _: {}
+    """Gives the values of an expression's names, as far as they are known."""
     _items: Iterator[Item | None] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -82,35 +92,52 @@ class Stream:
 
     def _tops(self) -> Iterator[Item | None]:
         for top in self.tops:
-            yield from self._steps(top.steps, ())
+            yield from self._steps(top.steps, (), {}, {})
 
-    def _steps(self, steps: Sequence[Step], prefix: Order) -> Iterator[Item | None]:
+    def _steps(
+        self, steps: Sequence[Step], prefix: Order, local: Values, bound: Values
+    ) -> Iterator[Item | None]:
         for step in steps:
             if isinstance(step, LoopStep):
-                yield from self._loop(step, (*prefix, step.id))
+                yield from self._loop(step, (*prefix, step.id), local, bound)
             else:
-                yield Instance(step, (*prefix, step.id))
+                yield Instance(step, (*prefix, step.id), local=local, bound=bound)
 
-    def _loop(self, loop: LoopStep, prefix: Order) -> Iterator[Item | None]:
-        items = self.walk(loop.node.iter)
+    def _loop(
+        self, loop: LoopStep, prefix: Order, local: Values, bound: Values
+    ) -> Iterator[Item | None]:
+        clause = loop.clause
+        items = self.walk(clause.iter)
         while items is None:
             if self.passed(prefix):
                 return
             yield None
-            items = self.walk(loop.node.iter)
+            items = self.walk(clause.iter)
         index = 0
-        unpack = _unpacker(loop.node.target)
+        unpack = _unpacker(clause.target)
         while not self.passed(prefix):
             try:
                 values = unpack(next(items))
+                holds = all(self._holds(test, values) for test in loop.conditions)
             except StopIteration:
                 return
             except Exception:  # noqa: BLE001 - home will meet it, and raise it, at its turn
                 yield Opaque((*prefix, index), loop.effects)
                 return
-            yield Binding((*prefix, index), values)
-            yield from self._steps(loop.body, (*prefix, index))
+            if not loop.is_local:
+                yield Binding((*prefix, index), values)
+            if holds:
+                inner = {**local, **values} if loop.is_local else local
+                yield from self._steps(loop.body, (*prefix, index), inner, {**bound, **values})
             index += 1
+
+    def _holds(self, test: ast.expr, values: Mapping[str, Any]) -> bool:
+        """Evaluate a plain condition ahead."""
+        known = {n: v for n, v in self.known(test).items() if n not in values}
+        if not scalars_only(test, {**known, **values}):
+            raise TypeError("evaluating it might have effects")
+        code = compile(ast.Expression(test), "<condition>", "eval")
+        return bool(eval(code, {"__builtins__": {}}, {**known, **values}))  # noqa: S307 - scalars
 
 
 def _unpacker(target: ast.expr) -> Callable[[Any], dict[str, Any]]:

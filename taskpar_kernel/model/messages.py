@@ -106,13 +106,16 @@ class Attempt:
     prelude: tuple[Code, ...] = ()
     made: tuple[tuple[str, int], ...] = ()
     replica: Key | None = None
+    items: Key | None = None
+    """Run the code once for each dict in this bundle, which adds some names to `reads`; the outcome
+    is the list of what each run wrote, up to the first that raised."""
 
     @property
     def needs(self) -> tuple[Key, ...]:
         """The bundles it cannot begin without."""
         codes = chain(self.reads, *(code.reads for code in self.prelude))
-        ambient = () if self.ambient is None else (self.ambient,)
-        return (*dict.fromkeys(key for _, key in codes), *ambient)
+        others = (key for key in (self.items, self.ambient) if key is not None)
+        return (*dict.fromkeys(key for _, key in codes), *others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +345,8 @@ Event = (
     Ready | Started | AtGate | Finished | Received | TimedOut | Preloaded | Lost | Output | Value
 )
 
+ITEMS_NAME = "__taskpar_items__"
+"""Name under which the items of a chunk travel, and the list of what was made of them."""
 VALUE_NAME = "__taskpar_value__"
 
 TICKET_PREFIX = "taskpar-"

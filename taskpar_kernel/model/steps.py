@@ -3,14 +3,16 @@
 A *step* is one place in the program text. Loops repeat steps, so a step has an instance for each
 path (the iteration numbers of the loops around it).
 
-    rows.append(f(x))     → Unit(`f(x)`), HomeStep(`rows.append(…)`)
-    model.fit(X, y)       → Unit(`model.fit(X, y)`)
-    for x in xs: …        → LoopStep(body=…)
+    rows.append(f(x))       → Unit(`f(x)`), HomeStep(`rows.append(…)`)
+    model.fit(X, y)         → Unit(`model.fit(X, y)`)
+    for x in xs: …          → LoopStep(body=…)
+    r = [f(x) for x in xs]  → LoopStep(body=Unit(`f(x)`)), HomeStep(`r = …`)
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from taskpar_kernel.model.effects import Effects
@@ -30,11 +32,18 @@ class Unit:
     text: str
     line: int
     trivial: bool = False
+    local: tuple[str, ...] = ()
+    """Names it reads that are no names of the notebook: the targets of comprehensions around it."""
 
     @property
     def is_expression(self) -> bool:
         """Whether its outcome is a value that home's own code goes on with."""
         return isinstance(self.node, ast.expr)
+
+    @property
+    def key(self) -> str:
+        """What its costs are known by."""
+        return self.text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,20 +58,44 @@ class HomeStep:
     why: str
     whole: bool = False
     """Whether no part of the statement is a unit."""
+    own: Callable[[], Effects] | None = None
+    """Gives the effects of what home itself does if the outcomes of all its units are taken."""
+
+    @property
+    def key(self) -> str:
+        """What its costs are known by: without its units it is another thing than with them."""
+        return self.text if self.whole else f"{self.text} …"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoopStep:
-    """A `for` loop whose iterable can be walked ahead of home."""
+    """A loop whose iterable can be walked ahead of home: `for`, or a comprehension."""
 
     id: UnitId
-    node: ast.For
+    node: Loop
     effects: Effects
     text: str
     line: int
     body: tuple[Step, ...]
 
+    @property
+    def clause(self) -> ast.For | ast.comprehension:
+        """The node that has the loop's target and iterable."""
+        return self.node if isinstance(self.node, ast.For) else self.node.generators[0]
 
+    @property
+    def conditions(self) -> list[ast.expr]:
+        """The conditions of a comprehension: what they say decides if the body is evaluated."""
+        return [] if isinstance(self.node, ast.For) else self.node.generators[0].ifs
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its targets are names of its own, unknown to the notebook."""
+        return not isinstance(self.node, ast.For)
+
+
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+Loop = ast.For | Comprehension
 Step = Unit | HomeStep | LoopStep
 
 

@@ -16,6 +16,11 @@ iterator to an untouched copy of the loop, so that a million cheap steps cost no
                                 for x in H.rest(5): B
                                 else: E
 
+A comprehension is continued in the same way:
+
+    [E for x in xs]     →   [*[E' for x in H.loop(6, xs)], *[E for x in H.rest(6)]]
+    sum(E for x in xs)  →   sum(H.chain((E' for x in H.loop(6, xs)), (E for x in H.rest(6))))
+
 Every new node has the position of the one it stands for.
 """
 
@@ -26,7 +31,7 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, Unit
+from taskpar_kernel.model.steps import Comprehension, HomeStep, LoopStep, Step, Unit
 
 HOOKS = "__taskpar__"
 """Name in `builtins` under which the running cell finds its hooks."""
@@ -64,7 +69,9 @@ class _Rewriter:
             return _at(node, _hooked_unit(unit, node))
         loop = self.loops.get(id(node))
         if loop is not None:
-            return self.hooked_loop(loop)
+            if isinstance(loop.node, ast.For):
+                return self.hooked_loop(loop, loop.node)
+            return _at(node, self.hooked_comprehension(loop, loop.node))
         new = copy.copy(node)
         for name, value in ast.iter_fields(node):
             setattr(new, name, self.field(value))
@@ -77,8 +84,7 @@ class _Rewriter:
             return self.one(value)
         return value
 
-    def hooked_loop(self, loop: LoopStep) -> ast.For:
-        node = loop.node
+    def hooked_loop(self, loop: LoopStep, node: ast.For) -> ast.For:
         rest = ast.For(
             target=copy.deepcopy(node.target),
             iter=_hook(node.iter, "rest", loop.id),
@@ -94,20 +100,44 @@ class _Rewriter:
         _at(node, new)
         return new
 
+    def hooked_comprehension(self, loop: LoopStep, node: Comprehension) -> ast.expr:
+        clause = node.generators[0]
+        first, rest = copy.copy(node), copy.deepcopy(node)
+        rest.generators[0].iter = _hook(clause.iter, "rest", loop.id)
+        begin = copy.copy(clause)
+        begin.iter = _hook(clause.iter, "loop", loop.id, clause.iter)
+        first.generators = [begin]
+        if isinstance(first, ast.DictComp):
+            first.key, first.value = self.one(first.key), self.one(first.value)
+            return ast.Dict(keys=[None, None], values=[first, rest])
+        first.elt = self.one(first.elt)
+        if isinstance(first, ast.GeneratorExp):
+            return _hook(node, "chain", None, first, rest)
+        if isinstance(first, ast.SetComp):
+            assert isinstance(rest, ast.SetComp)
+            native = ast.GeneratorExp(elt=rest.elt, generators=rest.generators)
+            return _hook(node, "extend", None, first, native)
+        parts: list[ast.expr] = [ast.Starred(each, ast.Load()) for each in (first, rest)]
+        return ast.List(elts=parts, ctx=ast.Load())
+
 
 def _hooked_unit(unit: Unit, node: ast.AST) -> ast.expr | ast.stmt:
     if isinstance(node, ast.expr):
-        has, value = _hook(node, "has", unit.id), _hook(node, "value", unit.id)
+        local = [ast.copy_location(ast.Name(name, ast.Load()), node) for name in unit.local]
+        has, value = _hook(node, "has", unit.id, *local), _hook(node, "value", unit.id)
         return ast.IfExp(test=has, body=value, orelse=node)
     assert isinstance(node, ast.stmt)
     return ast.If(test=_hook(node, "has", unit.id), body=[ast.Pass()], orelse=[node])
 
 
-def _hook(place: ast.expr | ast.stmt, name: str, number: int, *arguments: ast.expr) -> ast.Call:
+def _hook(
+    place: ast.expr | ast.stmt, name: str, number: int | None, *arguments: ast.expr
+) -> ast.Call:
     """Return a call of a hook, at the start of `place`: calls are reported by their last line."""
     hooks = ast.Attribute(ast.Name(HOOKS, ast.Load()), name, ast.Load())
-    call = ast.Call(hooks, [ast.Constant(int(number)), *arguments], [])
-    for node in (call, hooks, hooks.value, call.args[0]):
+    numbers = [] if number is None else [ast.Constant(int(number))]
+    call = ast.Call(hooks, [*numbers, *arguments], [])
+    for node in (call, hooks, hooks.value, *numbers):
         node.lineno = node.end_lineno = place.lineno
         node.col_offset = node.end_col_offset = place.col_offset
     return call

@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 LAST_RUN = "__import__('taskpar_kernel').last_run().to_json()"
 """What a taskpar kernel answers about the last cell; the value behind `%taskpar last --json`."""
+_READY = "str(__import__('taskpar_kernel.testing.ready', fromlist=['x']).wait_for_workers())"
 _FIXED = {"PYTHONHASHSEED": "0"}
 """Sets of strings iterate alike in all kernels, so that their order can be compared."""
 _PROBE_LIMIT_S = 600
@@ -39,7 +41,7 @@ class KernelRun:
     """One kernel that runs one notebook; an asynchronous context manager. It compares nothing.
 
     `notebook` holds the outputs afterwards. A cell that raises does not stop the next ones: a user
-    would go on too.
+    would go on too. `specs` knows where to find the kernel, if not among the installed ones.
     """
 
     def __init__(
@@ -49,12 +51,15 @@ class KernelRun:
         *,
         folder: str = ".",
         environ: Mapping[str, str] | None = None,
+        specs: KernelSpecManager | None = None,
         cell_limit_s: int = 1200,
     ):
         self.kernel = kernel
         self.notebook = copy.deepcopy(notebook)
         self._environ = {**os.environ, **_FIXED, **(environ or {})}
         self._manager = AsyncKernelManager(kernel_name=kernel, transport_encryption="auto")
+        if specs is not None:
+            self._manager.kernel_spec_manager = specs
         self._client = NotebookClient(
             self.notebook,
             km=self._manager,
@@ -73,6 +78,10 @@ class KernelRun:
             client: Any = self._client.kc
             client.stop_channels()
         await self._manager.shutdown_kernel(now=True)
+
+    async def wait_for_workers(self) -> None:
+        """Wait until all workers of a taskpar kernel are up, so that its first cells use them."""
+        await self._evaluate(_READY)
 
     async def observe(self, on_cell: OnCell | None = None) -> Observation:
         """Run all cells, then probe; `on_cell` is told each result and the kernel's own record."""

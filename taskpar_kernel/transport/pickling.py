@@ -67,16 +67,25 @@ class Numbered:
 
     objects: dict[int, object] = field(default_factory=dict)
     index_of: dict[int, int] = field(default_factory=dict)
+    dicts: frozenset[int] = frozenset()
+    """The ids of the `__dict__`s of its objects, which have no number of their own."""
+
+    def reaches(self, obj: object) -> bool:
+        """Whether `obj` is among its objects, or holds the attributes of one."""
+        return id(obj) in self.index_of or id(obj) in self.dicts
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[int, object]]) -> Numbered:
         """Keep, of (index, object) pairs, those with an identity."""
         objects = {i: o for i, o in pairs if has_identity(o)}
+        dicts = frozenset[int]()
         if any(type(o) is dict for o in objects.values()):
             # An object's `__dict__` is pickled as if it were another dict: it has no number.
-            hidden = {id(d) for o in objects.values() if (d := getattr(o, "__dict__", None))}
-            objects = {i: o for i, o in objects.items() if id(o) not in hidden}
-        return cls(objects, {id(o): i for i, o in objects.items()})
+            dicts = frozenset(
+                id(d) for o in objects.values() if (d := getattr(o, "__dict__", None))
+            )
+            objects = {i: o for i, o in objects.items() if id(o) not in dicts}
+        return cls(objects, {id(o): i for i, o in objects.items()}, dicts)
 
     def forget(self, *parts: object) -> None:
         """Drop the message's own containers, which are nobody's objects."""

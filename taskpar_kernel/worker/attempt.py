@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from taskpar_kernel.ambient import providers as ambient
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.ids import HOME, Key
-from taskpar_kernel.model.messages import AtGate, Attempt, Finished, Replica
+from taskpar_kernel.model.messages import ITEMS_NAME, AtGate, Attempt, Finished, Replica
 from taskpar_kernel.transport.arrays import memory_of
 from taskpar_kernel.transport.pickling import (
     Numbered,
@@ -110,10 +110,10 @@ class Attempts:
                 involved |= {
                     k: v for k, v in inputs.items() if k in involved[instruction.replica].held
                 }
-            namespace = self._namespace(reads)
             start_s = time.monotonic()
             try:
-                self._execute(instruction.code, namespace, self._asking(instruction, replica))
+                asking = self._asking(instruction, replica)
+                finish = self._execute(instruction, reads, involved, asking)
             except BaseException as raised:
                 error = raised
                 raise
@@ -121,7 +121,7 @@ class Attempts:
                 end_s = time.monotonic()
             self._check_process(watch)
             self._check_files()
-            parcel = self._outcome(instruction, namespace, reads, involved)
+            parcel = finish()
             packed = parcel.place(self._segments)
         except KeyboardInterrupt as interrupt:
             error, why = interrupt, "interrupted"
@@ -203,7 +203,7 @@ class Attempts:
         results: list[dict[str, Any]] = []
         for code in instruction.prelude:
             namespace = self._namespace(self._reads(code.reads, code.modules, code.made, results))
-            self._execute(code.code, namespace)
+            self._run(_loaded(code.code), namespace)
             results.append({n: v for n, v in namespace.items() if n not in _MODULE_NAMES})
         if not instruction.prelude:
             return results
@@ -276,9 +276,21 @@ class Attempts:
         return wait
 
     def _execute(
-        self, marshalled: bytes, namespace: dict[str, Any], ask: Ask | None = None
-    ) -> None:
-        code = marshal.loads(marshalled)  # noqa: S302 - compiled by home
+        self,
+        instruction: Attempt,
+        reads: dict[str, Any],
+        involved: dict[Key, Live],
+        ask: Ask | None,
+    ) -> Callable[[], Parcel]:
+        """Run the attempt's code; return what pickles its outcome."""
+        if instruction.items is not None:  # its parts have turns of their own: none may pass
+            made = self._each(instruction, reads, involved)
+            return lambda: self._chunk(made, involved)
+        namespace = self._namespace(reads)
+        self._run(_loaded(instruction.code), namespace, ask)
+        return lambda: self._outcome(instruction, namespace, reads, involved)
+
+    def _run(self, code: Any, namespace: dict[str, Any], ask: Ask | None = None) -> None:
         _count_cores()
         self._gate.close(ask)
         try:
@@ -288,6 +300,46 @@ class Attempts:
             self._gate.open()
         if self._gate.reached:
             raise GateReached(self._gate.reached)
+
+    def _each(
+        self, instruction: Attempt, reads: dict[str, Any], involved: dict[Key, Live]
+    ) -> list[dict[str, Any]]:
+        """Run the code for each item; return what each run wrote, up to the first that failed."""
+        assert instruction.items is not None
+        involved |= self.bundles.involved([instruction.items])
+        items = self.bundles.live(instruction.items).names[ITEMS_NAME]
+        code = _loaded(instruction.code)
+        made: list[dict[str, Any]] = []
+        for item in items:
+            seen = {**reads, **item}
+            namespace = self._namespace(seen)
+            try:
+                self._run(code, namespace)
+            except Exception:
+                if not made:
+                    raise
+                break  # home runs the rest itself, and meets it
+            _refuse_module_changes(namespace)
+            if seen.keys() - namespace.keys():
+                raise NotPortable("it deletes names")
+            made.append(_written(namespace, seen))
+        return made
+
+    def _chunk(self, made: list[dict[str, Any]], involved: dict[Key, Live]) -> Parcel:
+        """Pickle what the runs of a chunk wrote.
+
+        Raises:
+            NotPortable: one of them changed an object, or made what does not travel.
+        """
+        for key, live in involved.items():
+            if not live.constant and live.present_mark() != live.mark:
+                self._lose(key, live)
+                raise NotPortable("a step of the loop changes an object")
+        names = {ITEMS_NAME: made}
+        states: list[tuple[Reference, Any]] = []
+        parcel, _ = _pickle_outcome(names, states, (), _nameable(involved), involved)
+        parcel.numbered.forget(names, states, made, *made)
+        return parcel
 
     @staticmethod
     def _check_process(watch: Watch) -> None:
@@ -341,15 +393,8 @@ class Attempts:
         Raises:
             NotPortable: some of it would not arrive at home as it is.
         """
-        if any(namespace.get(name) is not value for name, value in _MODULE.items()):
-            raise NotPortable("it changed a name that belongs to the module")
-        if "__annotations__" in namespace:
-            raise NotPortable("it annotated a variable")
-        written = {
-            name: value
-            for name, value in namespace.items()
-            if name not in _MODULE_NAMES and (name not in reads or reads[name] is not value)
-        }
+        _refuse_module_changes(namespace)
+        written = _written(namespace, reads)
         deleted = tuple(sorted(reads.keys() - namespace.keys()))
         known = {i: ref for live in involved.values() for i, ref in live.known.items()}
         changed = {
@@ -460,6 +505,25 @@ class Attempts:
                 self.bundles.adopt(key, rest)
             else:
                 self.bundles.drop_live([key], "its objects were changed since")
+
+
+def _loaded(code: bytes) -> Any:
+    return marshal.loads(code)  # noqa: S302 - compiled by home
+
+
+def _refuse_module_changes(namespace: dict[str, Any]) -> None:
+    if any(namespace.get(name) is not value for name, value in _MODULE.items()):
+        raise NotPortable("it changed a name that belongs to the module")
+    if "__annotations__" in namespace:
+        raise NotPortable("it annotated a variable")
+
+
+def _written(namespace: dict[str, Any], reads: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in namespace.items()
+        if name not in _MODULE_NAMES and (name not in reads or reads[name] is not value)
+    }
 
 
 def _pickle_outcome(

@@ -272,7 +272,7 @@ class Service:
         if not finished.ok:  # here no interrupt can strike
             finished = replace(finished, left=self._attempts.take_back())
         self._answered.clear()
-        self._finish(finished, instruction.label)
+        self._finish(finished, instruction.label, silent=instruction.items is not None)
 
     def _wait_at_gate(self, question: AtGate) -> bool:
         """Return whether home lets the attempt go on; called inside the attempt.
@@ -335,8 +335,10 @@ class Service:
         self._out.tell(Started(ticket, self._place, start_s))
         return start_s
 
-    def _finish(self, finished: Finished, label: str) -> None:
+    def _finish(self, finished: Finished, label: str, *, silent: bool = False) -> None:
         outputs = self._outputs.end(finished.ticket)
+        if silent and outputs and finished.ok:  # nobody could tell which of its steps showed what
+            finished = replace(finished, ok=False, why="a step of the loop prints", packed=None)
         suffix = "" if finished.ok else f": {finished.why}"
         self._log.line(f"{label}{suffix}", finished.start_s)
         self._out.tell(replace(finished, worker=self._place, outputs=outputs))

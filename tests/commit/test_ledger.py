@@ -26,13 +26,18 @@ def objects(*names: str) -> Effects:
     return Effects(touch=Touch.OBJECTS, changes=frozenset(names))
 
 
+class SimpleNamespaceLike:
+    def __init__(self) -> None:
+        self.value = 1
+
+
 @pytest.fixture
 def ledger() -> Ledger:
     return Ledger(count(1), NO_SEGMENTS)
 
 
 def ran(ledger: Ledger, effects: Effects, namespace: dict[str, Any]) -> None:
-    ledger.before_home(effects)
+    ledger.before_home(effects, namespace)
     ledger.after_home(effects, namespace)
 
 
@@ -116,7 +121,7 @@ def test_a_touch_of_anything_is_seen(name: str, ledger: Ledger) -> None:
     value, change = CHANGES[name]
     namespace = {"a": value}
     bundle = ledger.bundles_for(namespace, WORKER)["a"]
-    ledger.before_home(ANY)
+    ledger.before_home(ANY, namespace)
     change(value)
     ledger.after_home(ANY, namespace)
     assert not ledger.unchanged(bundle)
@@ -127,7 +132,7 @@ def test_a_shallow_touch_is_seen_through_every_name(ledger: Ledger) -> None:
     inner: list[int] = [1]
     namespace: dict[str, Any] = {"a": inner, "b": [inner], "c": [1]}
     found = ledger.bundles_for(namespace, WORKER)
-    ledger.before_home(objects("a"))
+    ledger.before_home(objects("a"), namespace)
     inner.append(2)
     ledger.after_home(objects("a"), namespace)
     assert not ledger.unchanged(found["b"])
@@ -137,15 +142,48 @@ def test_a_shallow_touch_is_seen_through_every_name(ledger: Ledger) -> None:
 def test_a_shallow_touch_of_something_else_is_a_touch_of_anything(ledger: Ledger) -> None:
     namespace: dict[str, Any] = {"a": np.zeros(3), "b": [1]}
     found = ledger.bundles_for(namespace, WORKER)
-    ledger.before_home(objects("a"))
+    ledger.before_home(objects("a"), namespace)
     namespace["b"].append(2)
     ledger.after_home(objects("a"), namespace)
     assert not ledger.unchanged(found["b"])
 
 
+def test_an_outcome_changed_through_a_view_is_dropped(ledger: Ledger) -> None:
+    namespace: dict[str, Any] = {"a": np.zeros(3)}
+    outcome = take(ledger, {"a": np.zeros(3)}, [], None, namespace)
+    namespace["row"] = namespace["a"][1:]
+    ledger.before_home(objects("row"), namespace)
+    namespace["row"] += 1
+    ledger.after_home(objects("row"), namespace)
+    ran(ledger, ANY, namespace)
+    assert not ledger.unchanged(outcome)
+
+
+def test_a_name_bound_anew_meanwhile_may_stand_for_anything(ledger: Ledger) -> None:
+    rows: list[list[int]] = [[], []]
+    namespace: dict[str, Any] = {"rows": rows, "row": rows[0]}
+    bundle = ledger.bundles_for({"rows": rows}, WORKER)["rows"]
+    effects = Effects(touch=Touch.OBJECTS, changes=frozenset({"row"}), writes=frozenset({"row"}))
+    ledger.before_home(effects, namespace)
+    rows[0].append(1)
+    namespace["row"] = []
+    ledger.after_home(effects, namespace)
+    assert not ledger.unchanged(bundle)
+
+
+def test_an_objects_own_dict_reaches_the_object(ledger: Ledger) -> None:
+    thing = SimpleNamespaceLike()
+    namespace: dict[str, Any] = {"thing": thing, "inside": vars(thing)}
+    bundle = ledger.bundles_for({"thing": thing}, WORKER)["thing"]
+    ledger.before_home(objects("inside"), namespace)
+    namespace["inside"]["more"] = 1
+    ledger.after_home(objects("inside"), namespace)
+    assert not ledger.unchanged(bundle)
+
+
 def test_what_is_sent_while_home_is_busy_is_compared_later(ledger: Ledger) -> None:
     namespace: dict[str, Any] = {"a": [1]}
-    ledger.before_home(ANY)
+    ledger.before_home(ANY, namespace)
     bundle = ledger.bundles_for(namespace, WORKER)["a"]
     namespace["a"].append(2)
     ledger.after_home(ANY, namespace)
@@ -182,7 +220,7 @@ def test_an_outcome_that_holds_homes_objects_is_touched_through_them(ledger: Led
     bundle = ledger.bundles_for(namespace, WORKER)["a"]
     outcome = take(ledger, {"b": [mine]}, [], known(bundle), namespace)
     assert namespace["b"][0] is mine
-    ledger.before_home(objects("a"))
+    ledger.before_home(objects("a"), namespace)
     mine.append(2)
     ledger.after_home(objects("a"), namespace)
     assert not ledger.unchanged(outcome)

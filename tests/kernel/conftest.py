@@ -8,8 +8,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fronts import Front, Seems
 from table import Notebook
+
+from taskpar_kernel.testing.fronts import Front
+from taskpar_kernel.testing.seen import Seems
 
 MODES = {"normal": {}, "eager": {"TASKPAR_EAGER": "1"}}
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fronts import HERE, Front, Seen
+
+from taskpar_kernel.testing.fronts import Front
+from taskpar_kernel.testing.seen import Seen
 
 INTERRUPT_S = 1.0
 SLEEPS = "import time\ndef nap(s):\n    time.sleep(s)\n    return s\n"
@@ -40,7 +42,7 @@ def kernel(request: pytest.FixtureRequest, folder: Path) -> Iterator[Front]:
 
 @pytest.fixture
 def front(kernel: Front) -> Front:
-    kernel.evaluate("__import__('probe').reset()")
+    kernel.reset()
     wait_for_workers(kernel)
     return kernel
 
@@ -275,9 +277,7 @@ def test_no_pool_means_one_warning_and_a_serial_kernel(
         environ["TASKPAR_START_LIMIT_S"] = "0.001"
     else:
         (tmp_path / "sitecustomize.py").write_text("import sys; sys.executable = '/no/python'")
-        environ["PYTHONPATH"] = os.pathsep.join(
-            [str(tmp_path), str(HERE), os.environ.get("PYTHONPATH", "")]
-        )
+        environ["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     with Front("taskpar", folder, **environ) as front:
         first = front.run("def f(x): return x + 1\na = f(1)\nb = f(2)\nprint(a + b)")
         second = front.run("c = f(a)\nd = f(b)\nc + d")

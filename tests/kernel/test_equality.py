@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from fronts import Seems, differences
 from table import Notebook, notebooks
+
+from taskpar_kernel.testing.seen import Seems, differences
 
 Run = Callable[[Notebook], Seems]
 TABLE = notebooks()

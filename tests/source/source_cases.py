@@ -8,6 +8,7 @@ import ast
 import builtins
 import contextlib
 import io
+import itertools
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -42,6 +43,37 @@ PROGRAMS = [
     "r = [f(x) for x in xs]",
     "r = {x: f(x) for x in xs}",
     "r = sum(f(x) for x in xs)",
+    "r = {f(x) for x in xs}",
+    "r = [f(x) for x in xs if x > 1]",
+    "r = {x: f(x) for x in xs if x != 2 and x < 5}",
+    "r = [f(a) + f(b) for a, b in zip(xs, ys)]",
+    "r = [f(x) for x in range(100)]",
+    "r = {f(x % 7) for x in range(100)}",
+    "r = {f(x % 7): f(x) for x in range(100)}",
+    "r = max((f(x) for x in range(50)), default=0)",
+    "r = any(f(x) > 4 for x in xs)",
+    "r = sorted((f(x) for x in range(60)), reverse=True)",
+    "r = ', '.join(str(f(x)) for x in xs)",
+    "r = [[f(x) for x in xs], {y: f(y) for y in ys}]",
+    "r = [x for x in [f(y) for y in xs]]",
+    "r = [f(n) for n in xs]; q = n",
+    "def uses(): return x0\nx0 = 3\nr = [uses() for x0 in xs]",
+    "r = [m.fit(3) for m in models]",
+    "r = {[] for x in xs if f(x)}",
+    "r = {f(x): [f(x)] for x in ys}",
+    "r = sum([bad(x) for x in xs])",
+    "r = all(bad(x) for x in [1, 0, 2])",
+    "r = math.fsum(f(x) for x in xs)",
+    "r = f(f(1) + f(2))",
+    "r = f(1) * f(2) - f(3)",
+    "r = (f(1), [f(2), f(3)])",
+    "r = {'a': f(1), 'b': f(2)}",
+    "r = f'{f(1)} and {f(2)}'",
+    "r = xs[f(0) - 1] + ys[f(0) - 1]",
+    "r = models[0].fit(f(1)).fit(f(2))",
+    "r = list(f(x) for x in 5)",
+    "r = [f(x) for x in undefined]",
+    "r = [f(x) for a, x in xs]",
     "r = (lambda q: f(q))(4)",
     "assert f(1) == 2, f(5)",
     "if f(1) > 1:\n    r = f(2)\nelse:\n    r = f(3)",
@@ -170,7 +202,7 @@ class Never:
     def begin(self, tops: tuple[TopLevel, ...], namespace: dict[str, Any]) -> None:
         """Look at the cell before it runs."""
 
-    def has(self, number: int) -> bool:
+    def has(self, number: int, *local: Any) -> bool:
         return False
 
     def value(self, number: int) -> Any:
@@ -191,7 +223,14 @@ class Never:
         self._rest[number] = inner
 
     def rest(self, number: int) -> Iterator[Any]:
-        return self._rest[number]
+        yield from self._rest[number]
+
+    chain = staticmethod(itertools.chain)
+
+    @staticmethod
+    def extend(first: set[Any], rest: Iterable[Any]) -> set[Any]:
+        first.update(rest)
+        return first
 
 
 class Always(Never):
@@ -203,12 +242,14 @@ class Always(Never):
         self._value: Any = None
         self.taken = 0
 
-    def has(self, number: int) -> bool:
-        node = self._units[number].node
+    def has(self, number: int, *local: Any) -> bool:
+        unit = self._units[number]
+        node = unit.node
         try:
             if isinstance(node, ast.expr):
                 code = compile(ast.Expression(node), "<worker>", "eval")
-                self._value = eval(code, self._namespace)
+                names = dict(zip(unit.local, local, strict=True))
+                self._value = eval(code, {**self._namespace, **names})
             elif any(isinstance(n, ast.Attribute) for n in ast.walk(node)):
                 return False  # it might change something and raise then
             else:

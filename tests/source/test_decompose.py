@@ -19,7 +19,7 @@ CASES = r"""
 x = 1 | (x = 1)
 r = f(1) | (r = f(1))
 r = f(f(1)) | (r = f(f(1)))
-x, y = f(1), f(2) | (x, y = f(1), f(2))
+x, y = f(1), f(2) | (f(1)) (f(2)) home+
 a = b = f(1) | (a = b = f(1))
 [a, *b] = f(1) | ([a, *b] = f(1))
 rows.append(f(1)) | (f(1)) home+
@@ -31,12 +31,12 @@ n += f(1) | (f(1)) home+
 d['k'] = f(1) | (f(1)) home+
 d[f(1)] = f(2) | (f(2)) home+
 rows[0:1] = f(1) | (f(1)) home+
-rows[:] = [f(x) for x in xs] | ([f(x) for x in xs]) home+
+rows[:] = [f(x) for x in xs] | loop[(f(x))] home+
 models[0].w = f(1) | (f(1)) home+
 print(f(1)) | (f(1)) home+
 print(f(1), f(2)) | (f(1)) (f(2)) home+
 print(n) | home
-f(1) + f(2) | (f(1) + f(2))
+f(1) + f(2) | (f(1)) (f(2)) home+
 m = Model() | (m = Model())
 models[0].fit(f(1)) | (models[0].fit(f(1)))
 models[0].w.append(f(1)) | (f(1)) home+
@@ -48,15 +48,23 @@ if f(1): r = 2 | (f(1)) home+
 if f(1) and f(2): r = 2 | (f(1)) home+
 r = f(1) if f(2) else f(3) | (r = f(1) if f(2) else f(3))
 r = f(1) and f(2) | (r = f(1) and f(2))
-r = f(1) < f(2) < f(3) | (r = f(1) < f(2) < f(3))
-r = [f(x) for x in xs] | (r = [f(x) for x in xs])
-r = {f(x) for x in xs} | (r = {f(x) for x in xs})
-r = {x: f(x) for x in xs} | (r = {x: f(x) for x in xs})
-r = sum(f(x) for x in xs) | (r = sum(f(x) for x in xs))
+r = f(1) < f(2) < f(3) | (f(1)) (f(2)) home+
+r = [f(x) for x in xs] | loop[(f(x))] home+
+r = {f(x) for x in xs} | loop[(f(x))] home+
+r = {x: f(x) for x in xs} | loop[(f(x))] home+
+r = sum(f(x) for x in xs) | loop[(f(x))] home+
 r = (y := f(1)) | (r = (y := f(1)))
 print((y := f(1))) | home
 print(f(1) if n else f(2)) | home
-print([f(x) for x in xs]) | ([f(x) for x in xs]) home+
+print([f(x) for x in xs]) | loop[(f(x))] home+
+r = [f(x) for x in xs if x > 1] | loop[(f(x))] home+
+r = [f(x) for x in xs if f(x)] | (r = [f(x) for x in xs if f(x)])
+r = [f(x) + y for x in xs for y in ys] | (r = [f(x) + y for x in xs for y in ys])
+r = [x + 1 for x in xs] | (r = [x + 1 for x in xs])
+r = math.fsum(f(x) for x in xs) | (r = math.fsum((f(x) for x in xs)))
+r = f(f(1), f(2)) | (f(1)) (f(2)) home+
+r = f(f(f(1))) | (r = f(f(f(1))))
+for x in xs: rows.append([f(y) for y in ys]) | loop[([f(y) for y in ys]) home+]
 print(lambda: f(1)) | home
 r: int = f(1) | (f(1)) home+
 def g(x): return f(x) | home

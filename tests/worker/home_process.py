@@ -285,7 +285,7 @@ class Home:
             if one.outcome is not None:
                 one.outcome.dropped = True
             self._abandon(one)
-            ledger.before_home(one.effects)
+            ledger.before_home(one.effects, namespace)
             try:
                 exec(_compiled(one.node), namespace)
             except BaseException as error:  # noqa: BLE001 - it is compared

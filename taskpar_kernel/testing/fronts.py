@@ -1,7 +1,7 @@
 """A notebook's cells come in, everything a user could see comes out. One `Front` is one kernel.
 
-The rule: what is recorded is what a browser would show, in its order; texts that are written to one
-stream between two displays are joined, for the kernel itself sends them in pieces by the clock.
+The rule: a front gives every notebook a clean kernel and an empty folder, and starts no process for
+it; after a hang it can be started anew.
 """
 
 from __future__ import annotations
@@ -9,73 +9,29 @@ from __future__ import annotations
 import json
 import os
 import queue
-import re
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from ast import literal_eval
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jupyter_client import KernelManager
-from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
 
-HERE = Path(__file__).parent
+from taskpar_kernel.testing.seen import Seems, Seen, cleaned, note
+
 LIMIT_S = 40.0
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
-_CELL_FILE = re.compile(r"ipykernel_\d+[/\\]\d+\.py")
-_PID = re.compile(r"(?<=\bpid )\d+")
+_PROBE = "__import__('taskpar_kernel.testing.probe', fromlist=['begin'])"
+_READY = "__import__('taskpar_kernel.testing.ready', fromlist=['x']).wait_for_workers()"
 
 
 class HangError(AssertionError):
     """A kernel did not answer in time."""
-
-
-@dataclass(slots=True)
-class Seen:
-    """What one cell showed: `outputs` in order, each a kind and its content."""
-
-    status: str = ""
-    count: int | None = None
-    outputs: list[tuple[str, Any]] = field(default_factory=list)
-    error: tuple[str, str, tuple[str, ...]] | None = None
-    payload: list[Any] = field(default_factory=list)
-
-    def text(self, name: str = "stdout") -> str:
-        """Return everything written to one stream."""
-        return "".join(c for kind, c in self.outputs if kind == name)
-
-
-@dataclass(slots=True)
-class Seems:
-    """A whole notebook as it went: its cells, and what the probe found afterwards."""
-
-    cells: list[Seen]
-    state: dict[str, Any]
-    statements: int = 0
-    ahead: int = 0
-    squashed: int = 0
-    reasons: list[str] = field(default_factory=list)
-
-
-def clean(text: str) -> str:
-    """Return `text` without colours, addresses and the number of the process."""
-    text = _CELL_FILE.sub("ipykernel_PID/CELL.py", _ANSI.sub("", text))
-    return _PID.sub("N", _ADDRESS.sub("0xADDRESS", text))
-
-
-def cleaned(value: Any) -> Any:
-    """Return `value` with every text in it cleaned."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, dict):
-        return {k: cleaned(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [cleaned(v) for v in value]
-    return value
 
 
 class Front:
@@ -99,8 +55,7 @@ class Front:
         environ = {
             k: v for k, v in os.environ.items() if not k.startswith(("TASKPAR_", "PYTEST", "COV_"))
         }
-        paths = os.pathsep.join(filter(None, (str(HERE), environ.get("PYTHONPATH", ""))))
-        environ |= {"PYTHONHASHSEED": "0", "PYTHONPATH": paths, "MPLBACKEND": "agg"}
+        environ |= {"PYTHONHASHSEED": "0", "MPLBACKEND": "agg"}
         environ |= {"COLUMNS": "100", "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | self.environ
         self.manager = KernelManager(
             kernel_name=self.kernel,
@@ -117,8 +72,23 @@ class Front:
         self.client = client
         client.start_channels()
         client.wait_for_ready(timeout=LIMIT_S)
-        self.evaluate("__import__('probe').begin()")
+        self.evaluate(f"{_PROBE}.begin({str(self._stacks)!r})")
         return self
+
+    @property
+    def _stacks(self) -> Path:
+        return Path(self._sockets or "") / "stacks.txt"
+
+    def stacks(self, limit_s: float = 5.0) -> str:
+        """Return where all threads of a kernel that does not answer are; "" if it is dead."""
+        with suppress(RuntimeError, OSError):
+            assert self.manager is not None
+            self.manager.signal_kernel(signal.SIGUSR2)
+            end_s = time.monotonic() + limit_s
+            while not self._stacks.stat().st_size and time.monotonic() < end_s:
+                threading.Event().wait(0.05)
+            return self._stacks.read_text(encoding="utf-8")
+        return ""
 
     def stop(self) -> None:
         """End the kernel, whatever state it is in."""
@@ -178,7 +148,7 @@ class Front:
                     message = self.client.get_iopub_msg(timeout=0 if replied and not idle else 0.02)
                     if message["parent_header"].get("msg_id") != identity:
                         continue
-                    idle = _note(seen, message)
+                    idle = note(seen, message)
                     if on_output is not None:
                         on_output(message)
             if left:
@@ -225,23 +195,29 @@ class Front:
         record: dict[str, Any] = json.loads(text)
         return record
 
-    def notebook(self, cells: list[str], *, limit_s: float = LIMIT_S / 2) -> Seems:
-        """Run the cells of a notebook in a clean namespace and folder."""
+    def wait_for_workers(self) -> None:
+        """Wait until all workers of a taskpar kernel are up."""
+        self.evaluate(_READY)
+
+    def reset(self) -> None:
+        """Give the next notebook a kernel in which nothing has run, and an empty folder."""
         empty(self.folder)
-        self.evaluate("__import__('probe').reset()")
+        self.evaluate(f"{_PROBE}.reset()")
+
+    def notebook(self, cells: Sequence[str], *, limit_s: float = LIMIT_S / 2) -> Seems:
+        """Run the cells of a notebook in a clean namespace and folder.
+
+        Raises:
+            HangError: a cell took longer than `limit_s`.
+        """
+        self.reset()
         seems = Seems([], {})
         for cell in cells:
             seems.cells.append(self.run(cell, limit_s=limit_s))
-            if (record := self.last()) is not None:  # asked of python3 too: hooks count cells
-                seems.statements += len(record["statements"])
-                seems.ahead += sum(s["state"] == "committed" for s in record["statements"])
-                seems.squashed += record["squashed"]
-                seems.reasons += [
-                    f"{s['line']}: {s['source'][:50]} [{s['state']}] {s['reason']}"
-                    for s in record["statements"]
-                ]
+            record = self.last()  # asked of python3 too: hooks count cells
+            seems.add(record)
         path = self.folder.parent / f"state-{self.kernel}.json"
-        self.evaluate(f"__import__('probe').write({str(path)!r})")
+        self.evaluate(f"{_PROBE}.write({str(path)!r})")
         seems.state = cleaned(json.loads(path.read_text(encoding="utf-8")))
         return seems
 
@@ -253,67 +229,3 @@ def empty(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-
-
-def _note(seen: Seen, message: dict[str, Any]) -> bool:
-    """Add one message to what was seen; return whether the cell is over."""
-    kind, content = message["msg_type"], message["content"]
-    if kind == "status":
-        return bool(content["execution_state"] == "idle")
-    if kind == "stream":
-        _join(seen.outputs, content["name"], content["text"])
-    elif kind in {"display_data", "update_display_data"}:
-        shown = (content["data"], content["metadata"], content.get("transient", {}))
-        seen.outputs.append((kind, cleaned(shown)))
-    elif kind == "execute_result":
-        shown = (content["data"], content["metadata"], content["execution_count"])
-        seen.outputs.append((kind, cleaned(shown)))
-    elif kind == "clear_output":
-        seen.outputs.append((kind, content["wait"]))
-    elif kind == "error":
-        lines = tuple(clean("\n".join(content["traceback"])).splitlines())
-        seen.error = (content["ename"], clean(content["evalue"]), lines)
-        seen.outputs.append(("error", content["ename"]))
-    elif kind != "execute_input":
-        seen.outputs.append((kind, cleaned(content)))
-    return False
-
-
-def _join(outputs: list[tuple[str, Any]], name: str, text: str) -> None:
-    """Append text to the same stream's text since the last display; stdout stands before stderr."""
-    first = len(outputs)
-    while first and outputs[first - 1][0] in {"stdout", "stderr"}:
-        first -= 1
-    texts = dict(outputs[first:])
-    texts[name] = texts.get(name, "") + clean(text)
-    outputs[first:] = [(n, texts[n]) for n in ("stdout", "stderr") if n in texts]
-
-
-def differences(serial: Seems, parallel: Seems) -> list[str]:
-    """Return one line for each thing that is not alike in two runs of a notebook."""
-    found = []
-    for number, (a, b) in enumerate(zip(serial.cells, parallel.cells, strict=True), 1):
-        left, right = asdict(a), asdict(b)
-        found += [
-            f"cell {number} {key}:\n  serial   {left[key]!r}\n  parallel {right[key]!r}"
-            for key in left
-            if left[key] != right[key]
-        ]
-    for key in serial.state.keys() | parallel.state.keys():
-        one, other = serial.state.get(key), parallel.state.get(key)
-        if one != other:
-            found.append(f"state {key}: {_where(one, other, '')}")
-    return found
-
-
-def _where(one: Any, other: Any, path: str) -> str:
-    """Return the first place at which two digests differ."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in sorted(one.keys() | other.keys()):
-            if one.get(key) != other.get(key):
-                return _where(one.get(key), other.get(key), f"{path}[{key!r}]")
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for index, (a, b) in enumerate(zip(one, other, strict=True)):
-            if a != b:
-                return _where(a, b, f"{path}[{index}]")
-    return f"{path}: serial {str(one)[:400]} · parallel {str(other)[:400]}"

@@ -1,0 +1,177 @@
+"""What a statement or expression looks like: syntax comes in, plain answers go out.
+
+The rule: nothing is evaluated and no name is looked up; these are questions about the text alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from taskpar_kernel.model.effects import Scope
+    from taskpar_kernel.model.steps import Comprehension
+
+VALUE: Final = "__taskpar_value__"
+"""Stands for a value that is taken from elsewhere."""
+COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp)
+_CONSUMERS: Final = frozenset({sum, max, min, any, all, list, tuple, set, frozenset, dict, sorted})
+"""Builtins that use up the iterable they are given, and cannot tell a generator from a chain."""
+
+
+def has_handlers(node: ast.stmt) -> bool:
+    """Whether the statement's own text may catch an interrupt, or clean up after one.
+
+    Such code runs where the interrupt arrives, which is at home.
+    """
+    kinds = (ast.Try, ast.TryStar, ast.With)
+    compound = isinstance(node, (ast.For, ast.While, ast.If, ast.Match, *kinds))
+    return compound and any(isinstance(n, kinds) for n in ast.walk(node))
+
+
+def keeps_home(node: ast.stmt) -> bool:
+    """Whether the statement stores into something shared or prints: its own part stays home."""
+    if isinstance(node, ast.Assign):
+        return not all(map(_binds_names, node.targets))
+    if isinstance(node, ast.AugAssign | ast.AnnAssign):
+        return True
+    if isinstance(node, ast.Delete | ast.Pass | ast.Assert):
+        return True
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        function = node.value.func
+        if isinstance(function, ast.Name):
+            return function.id in {"print", "display"}
+        return isinstance(function, ast.Attribute) and function.attr in _ACCUMULATE
+    return isinstance(node, ast.If)
+
+
+_ACCUMULATE = frozenset(
+    "append extend insert add update setdefault appendleft extendleft push put write "  # noqa: SIM905
+    "discard remove pop popitem clear reverse".split()
+)
+
+
+def _binds_names(target: ast.expr) -> bool:
+    if isinstance(target, ast.Tuple | ast.List):
+        return all(map(_binds_names, target.elts))
+    return isinstance(target, ast.Name) or (
+        isinstance(target, ast.Starred) and _binds_names(target.value)
+    )
+
+
+def arguments(node: ast.stmt) -> list[ast.expr | None]:
+    """Return the expressions a home statement always evaluates, in evaluation order."""
+    if isinstance(node, ast.Expr):
+        if isinstance(node.value, ast.Call) and keeps_home(node):
+            return list(evaluated(node.value))
+        return [node.value]
+    if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return):
+        return [node.value]
+    if isinstance(node, ast.If | ast.Assert):
+        return [node.test]
+    return []
+
+
+def evaluated(node: ast.expr) -> Iterator[ast.expr]:
+    """Yield the operands that evaluating `node` surely evaluates, in order."""
+    if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+        return
+    if isinstance(node, ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr):
+        return
+    if isinstance(node, ast.BoolOp):
+        yield node.values[0]
+        return
+    if isinstance(node, ast.IfExp):
+        yield node.test
+        return
+    if isinstance(node, ast.Compare):
+        yield node.left
+        yield node.comparators[0]
+        return
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):
+            yield child
+        elif isinstance(child, ast.keyword):
+            yield child.value
+
+
+def plain_names(target: ast.expr) -> frozenset[str] | None:
+    """Return the names a target binds, or None if it stores into anything else."""
+    if isinstance(target, ast.Name):
+        return frozenset({target.id})
+    if isinstance(target, ast.Tuple | ast.List):
+        parts = [plain_names(e) for e in target.elts]
+        return None if None in parts else frozenset[str]().union(*(p for p in parts if p))
+    return None
+
+
+def names_in(node: ast.expr) -> frozenset[str]:
+    """Return all names in an expression."""
+    return frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
+
+
+def head_of(node: ast.For) -> ast.For:
+    """Return the head of a loop, for display."""
+    return ast.For(node.target, node.iter, [ast.Pass()], [], lineno=node.lineno, col_offset=0)
+
+
+def has_several_calls(node: ast.stmt) -> bool:
+    """Whether the statement holds two calls, or a comprehension."""
+    calls = 0
+    for part in ast.walk(node):
+        if isinstance(part, (*COMPREHENSIONS, ast.GeneratorExp)):
+            return True
+        calls += isinstance(part, ast.Call)
+    return calls > 1
+
+
+def results(node: Comprehension) -> list[ast.expr]:
+    """Return the expressions that a comprehension evaluates for each element."""
+    return [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+
+
+def consumed_generator(node: ast.expr, scope: Scope) -> ast.GeneratorExp | None:
+    """Return the generator that is the first argument of a call which uses it up, if it is one."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return None
+    first = node.args[0]
+    if not isinstance(first, ast.GeneratorExp):
+        return None
+    if isinstance(node.func, ast.Attribute):
+        text = node.func.value
+        joins = isinstance(text, ast.Constant) and isinstance(text.value, str)
+        return first if joins and node.func.attr == "join" else None
+    if not isinstance(node.func, ast.Name) or node.func.id in scope.opaque:
+        return None
+    function = scope.objects.get(node.func.id, vars(builtins).get(node.func.id))
+    known = isinstance(function, type) or callable(function)
+    return first if known and _is_consumer(function) else None
+
+
+def _is_consumer(function: object) -> bool:
+    try:
+        return function in _CONSUMERS
+    except TypeError:  # not hashable
+        return False
+
+
+def without(node: ast.stmt, parts: set[int]) -> ast.stmt:
+    """Return a copy of `node` in which the parts with these ids are values from elsewhere."""
+
+    def copied(old: Any) -> Any:
+        if isinstance(old, list):
+            return [copied(each) for each in old]
+        if not isinstance(old, ast.AST):
+            return old
+        if id(old) in parts:
+            return ast.copy_location(ast.Name(VALUE, ast.Load()), old)
+        new = copy.copy(old)
+        for name, value in ast.iter_fields(old):
+            setattr(new, name, copied(value))
+        return new
+
+    result: ast.stmt = copied(node)
+    return result
