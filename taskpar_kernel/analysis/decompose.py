@@ -20,12 +20,18 @@ from taskpar_kernel.analysis.shapes import (
     COMPREHENSIONS,
     VALUE,
     arguments,
+    blocks_of,
+    bound_in,
+    calls_in,
     consumed_generator,
+    declared_elsewhere,
     evaluated,
+    has_calls,
     has_handlers,
     has_several_calls,
     head_of,
     keeps_home,
+    makes_functions,
     names_in,
     plain_names,
     results,
@@ -33,11 +39,20 @@ from taskpar_kernel.analysis.shapes import (
 )
 from taskpar_kernel.model.effects import Effects, Scope
 from taskpar_kernel.model.ids import UnitId
-from taskpar_kernel.model.steps import Comprehension, HomeStep, LoopStep, Step, TopLevel, Unit
+from taskpar_kernel.model.steps import (
+    Comprehension,
+    HomeStep,
+    Inner,
+    LoopStep,
+    Step,
+    TopLevel,
+    Unit,
+)
 
 _ENOUGH = 2
 """So many statements that could run side by side make it needless to take their calls apart."""
 _LONGEST_TEXT = 120
+_BLOCKS = ast.While | ast.If | ast.With | ast.Try
 
 
 def decompose(
@@ -61,12 +76,26 @@ def decompose(
         effects = predict(node, scope)
         predicted.append((node, effects, scope))
         scope = advance(scope, node, effects)
-    work = _Decomposer(eager, [line.encode() for line in lines])
+    work = _Decomposer(eager, [line.encode() for line in lines], objects)
     work.alone = eager or _independent(effects for _, effects, _ in predicted) < _ENOUGH
     return tuple(
-        TopLevel(node, tuple(work.statement(node, effects, seen, shown=i in interactive)), effects)
+        work.top_level(node, effects, seen, shown=i in interactive)
         for i, (node, effects, seen) in enumerate(predicted)
     )
+
+
+def decompose_function(
+    node: ast.FunctionDef, local: frozenset[str], objects: Mapping[str, object], first: int
+) -> Inner:
+    """Find the loops of a function's body that can look ahead, and the calls that lead to more.
+
+    `local` are the function's own names, `objects` the notebook's. Numbers begin at `first`.
+    """
+    seen = {n: v for n, v in objects.items() if n not in local}
+    work = _Decomposer(eager=False, lines=[], objects=objects)
+    work.next_id = first
+    work.local = local - declared_elsewhere(node)
+    return work.inner(node.body, Scope(seen, {}, local))
 
 
 def _independent(statements: Iterable[Effects]) -> int:
@@ -83,18 +112,78 @@ def _independent(statements: Iterable[Effects]) -> int:
 class _Decomposer:
     """Numbers the steps in program order; `inside` a loop only whole iterations go out."""
 
-    def __init__(self, eager: bool, lines: Sequence[bytes]):
+    def __init__(self, eager: bool, lines: Sequence[bytes], objects: Mapping[str, object]):
         self.eager = eager
         self.lines = lines
         self.next_id = 0
         self.alone = True
         self.inside = 0
+        self.objects = objects
+        self.methods: frozenset[str] | None = None
+        """The names of all methods of the notebook's classes, once asked for."""
+        self.local: frozenset[str] = frozenset()
+        """The names of the function whose body is taken apart; empty: it is the notebook's."""
 
     def number(self) -> UnitId:
         self.next_id += 1
         return UnitId(self.next_id)
 
     # Statements ------------------------------------------------------------------------------
+
+    def top_level(self, node: ast.stmt, effects: Effects, scope: Scope, *, shown: bool) -> TopLevel:
+        steps = tuple(self.statement(node, effects, scope, shown=shown))
+        if any(isinstance(step, LoopStep) for step in steps) or not has_calls(node):
+            return TopLevel(node, steps, effects)
+        compound = isinstance(node, ast.For | _BLOCKS)
+        inner = self.inner([node], scope) if compound else Inner((), self.calls(node, scope))
+        return TopLevel(node, steps, effects, inner)
+
+    def inner(self, body: Sequence[ast.stmt], scope: Scope) -> Inner:
+        """Find what can look ahead inside of other control flow."""
+        loops: list[LoopStep] = []
+        calls: list[tuple[UnitId, ast.Call]] = []
+        for node in body:
+            found = self.free_loops(node, scope)
+            loops += found
+            if isinstance(node, ast.For | _BLOCKS) and not found:
+                deeper = self.inner(list(blocks_of(node)), _inside(scope, bound_in(node)))
+                loops += deeper.loops
+                calls += deeper.calls
+            elif not found and not isinstance(node, ast.FunctionDef | ast.ClassDef):
+                calls += self.calls(node, scope)
+        return Inner(tuple(loops), tuple(calls))
+
+    def free_loops(self, node: ast.stmt, scope: Scope) -> list[LoopStep]:
+        if isinstance(node, ast.For):
+            loop = self.loop(node, predict(node, scope), scope)
+            return [] if loop is None else [loop]
+        if isinstance(
+            node, ast.FunctionDef | ast.ClassDef | ast.While | ast.If | ast.With | ast.Try
+        ):
+            return []
+        saved = self.next_id
+        loops = [s for s in self.parts(arguments(node), scope) if isinstance(s, LoopStep)]
+        if not loops:
+            self.next_id = saved
+        return loops
+
+    def calls(self, node: ast.stmt, scope: Scope) -> tuple[tuple[UnitId, ast.Call], ...]:
+        """Return the calls of notebook functions that `node` surely evaluates."""
+        return tuple(
+            (self.number(), call)
+            for call in calls_in(arguments(node))
+            if _leads_on(call, scope) or self.is_method(call)
+        )
+
+    def is_method(self, call: ast.Call) -> bool:
+        """Whether a call may be one of a method of the notebook's classes, by its name."""
+        if not isinstance(call.func, ast.Attribute):
+            return False
+        if self.methods is None:
+            kinds = (v for v in self.objects.values() if isinstance(v, type))
+            own = (vars(k) for k in kinds if k.__module__ == "__main__")
+            self.methods = frozenset(name for members in own for name in members)
+        return call.func.attr in self.methods
 
     def statement(
         self, node: ast.stmt, effects: Effects, scope: Scope, *, shown: bool = False
@@ -104,7 +193,11 @@ class _Decomposer:
             if loop is not None:
                 return [loop]
         saved = self.next_id
-        whole = effects.travels and not shown and not has_handlers(node)
+        if self.local:
+            assigned = self.assigned(node, effects, scope)
+            if assigned is not None:
+                return [assigned]
+        whole = effects.travels and not shown and not has_handlers(node) and not self.local
         computes = whole and not keeps_home(node)
         parts: list[Step] = []
         if not computes or self.may_split(node, effects):
@@ -115,6 +208,20 @@ class _Decomposer:
         if self.eager and whole and not parts:
             return [self.unit(node, effects)]
         return [*parts, self.home(node, effects, scope, parts)]
+
+    def assigned(self, node: ast.stmt, effects: Effects, scope: Scope) -> Unit | None:
+        """Return the value of an assignment to local names as a unit that home binds itself."""
+        if not isinstance(node, ast.Assign) or not effects.travels or effects.deletes:
+            return None
+        bound = [plain_names(target) for target in node.targets]
+        if not all(names is not None and names <= self.local for names in bound):
+            return None
+        if effects.cost_s == 0.0 or makes_functions(node.value):
+            return None
+        value = predict(node.value, scope)
+        if value.writes or value.deletes or not value.travels:
+            return None
+        return replace(self.unit(node.value, effects), targets=tuple(node.targets))
 
     def may_split(self, node: ast.stmt, effects: Effects) -> bool:
         """Whether a statement that could go out as a whole has several parts that could."""
@@ -173,6 +280,7 @@ class _Decomposer:
         if isinstance(node, (ast.Call, *COMPREHENSIONS)):
             effects = predict(node, scope)
             worth = self.eager or effects.cost_s != 0.0
+            worth = worth and not (self.local and makes_functions(node))
             if effects.travels and worth and not effects.writes and not effects.deletes:
                 return [self.unit(node, effects)]
         return self.parts(evaluated(node), scope)
@@ -236,6 +344,18 @@ class _Decomposer:
         steps = self.parts(results(node), inside)
         self.inside -= 1
         return [step for step in steps if isinstance(step, Unit)]
+
+
+def _leads_on(call: ast.Call, scope: Scope) -> bool:
+    """Whether a call goes to a function of the notebook, as far as can be seen."""
+    function = call.func
+    if isinstance(function, ast.Name):
+        if function.id in scope.definitions:
+            return isinstance(scope.definitions[function.id], ast.FunctionDef)
+        if function.id in scope.opaque:
+            return False
+        return getattr(scope.objects.get(function.id), "__module__", None) == "__main__"
+    return False
 
 
 def units_of(steps: Iterable[Step]) -> Iterator[Unit]:

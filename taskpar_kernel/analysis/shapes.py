@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -175,3 +175,51 @@ def without(node: ast.stmt, parts: set[int]) -> ast.stmt:
 
     result: ast.stmt = copied(node)
     return result
+
+
+def has_calls(node: ast.stmt) -> bool:
+    """Whether any call is written in the statement."""
+    return any(isinstance(part, ast.Call) for part in ast.walk(node))
+
+
+def calls_in(expressions: Iterable[ast.expr | None]) -> Iterator[ast.Call]:
+    """Yield the calls that are always evaluated, outermost first."""
+    for node in expressions:
+        if node is not None:
+            if isinstance(node, ast.Call):
+                yield node
+            yield from calls_in(evaluated(node))
+
+
+def blocks_of(node: ast.stmt) -> Iterator[ast.stmt]:
+    """Yield the statements directly inside a compound statement, of all its branches."""
+    for name in ("body", "orelse", "finalbody"):
+        yield from getattr(node, name, ())
+    for handler in getattr(node, "handlers", ()):
+        yield from handler.body
+
+
+def bound_in(node: ast.AST) -> frozenset[str]:
+    """Return the names that are stored to, anywhere in `node`."""
+    stored = (ast.Store, ast.Del)
+    return frozenset(
+        part.id
+        for part in ast.walk(node)
+        if isinstance(part, ast.Name) and isinstance(part.ctx, stored)
+    )
+
+
+def declared_elsewhere(node: ast.FunctionDef) -> frozenset[str]:
+    """Return the names that a function declares global or nonlocal."""
+    return frozenset(
+        name
+        for part in ast.walk(node)
+        if isinstance(part, ast.Global | ast.Nonlocal)
+        for name in part.names
+    )
+
+
+def makes_functions(node: ast.expr) -> bool:
+    """Whether evaluating the expression may make a function or generator bound to its scope."""
+    kinds = (ast.Lambda, ast.GeneratorExp, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
+    return any(isinstance(part, kinds) for part in ast.walk(node))

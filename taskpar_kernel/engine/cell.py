@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any
 from taskpar_kernel.commit.apply import Opened, apply, open_outcome
 from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.history import why_home
-from taskpar_kernel.engine.lookahead import WORTH_S, Moment
+from taskpar_kernel.engine.inner import FreeLoop, InnerCalls
+from taskpar_kernel.engine.lookahead import WORTH_S, Lookahead, Moment
 from taskpar_kernel.engine.passage import Passage
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.stream import Instance, Order
@@ -42,6 +43,8 @@ from taskpar_kernel.source.rewrite import HOOKS, rewrite
 from taskpar_kernel.validation.verdict import same_value, stale_name
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from taskpar_kernel.engine.session import Session
 
 _CHEAP_STEPS = 32
@@ -50,6 +53,7 @@ _CHEAP_S = 0.0003
 a step, and nothing of that size is worth sending out one by one."""
 BUSY_S = 0.01
 """Once home has been busy with one statement or loop for this long, unknown ones go out."""
+ANYTHING = Effects(touch=Touch.ANY)
 _LOOKS = frozenset({1, 2, 4, 8, 16, _CHEAP_STEPS})
 """After so many steps of a loop home looks how long they took."""
 BETWEEN_PEEKS_S = 0.002
@@ -58,6 +62,8 @@ _METERED_S = 0.005
 """Over a shorter time than this, the cores a statement uses are not measured."""
 _WAIT_S = 0.25
 """Home looks around at least this often while it waits (a lost wake-up costs no more)."""
+_STUCK_S = 2.0
+"""Home waits so long, at most, for an attempt that an idle worker does not begin."""
 _LIVE_S = 0.3
 """Output of an attempt is shown live once home has waited this long for it."""
 
@@ -69,10 +75,15 @@ class CellRun:
         self._session = session
         self._tops = tops
         self._namespace: dict[str, Any] = session.namespace
-        self.look = session.new_lookahead(tops)
-        self._ledger = self.look.dispatch.ledger
+        self._base = session.new_lookahead(tops)
+        self.dispatch = self._base.dispatch
+        self._ledger = self.dispatch.ledger
+        self._ledger.needed = lambda: [b for look in self._looks() for b in look.inputs()]
         self.history = session.new_history()
-        self.history.names = self.look.dispatch.labels
+        self.history.names = self.dispatch.labels
+        self._free: FreeLoop | None = None
+        """The loop inside other control flow, or inside a function, that home is in."""
+        self._inner = InnerCalls(tops, self._namespace)
         self.since_s = time.monotonic()
         """When home began what it is doing now."""
         self.waiting = False
@@ -98,6 +109,15 @@ class CellRun:
         self._running: tuple[Step, float, str, str] | None = None
         for top in tops:
             self._learn(top.steps, ())
+            self._learn(top.free.loops, ())
+
+    @property
+    def look(self) -> Lookahead:
+        """The window in which home is."""
+        return self._base if self._free is None else self._free.look
+
+    def _looks(self) -> list[Lookahead]:
+        return [self._base] if self._free is None else [self._free.look, self._base]
 
     def _learn(self, steps: Iterable[Step], around: tuple[UnitId, ...]) -> None:
         for step in steps:
@@ -122,6 +142,7 @@ class CellRun:
             self.peek(Moment())
         for index, top in enumerate(self._tops):
             first = top.steps[0]
+            self._close_free()
             self._top = top
             if len(top.steps) == 1 and isinstance(first, Unit) and first.node is top.node:
                 self._home_part = Effects(touch=Touch.NOTHING)
@@ -131,10 +152,10 @@ class CellRun:
                 except KeyboardInterrupt:  # while home waited: it shows the statement's own line
                     yield index, _raise_interrupt(top.node)
                     return
-                node = top.node
+                node = rewrite(top.node, (), top.free) if top.free else top.node
             else:
                 self._home_part = None
-                node = rewrite(top.node, top.steps)
+                node = rewrite(top.node, top.steps, top.free)
                 if isinstance(first, HomeStep):
                     self._arrive((first.id,))
                     self._run_here(first, why_home(first))
@@ -144,6 +165,7 @@ class CellRun:
                     self._leave()
             yield index, node
             self._session.ran_at_home(top.node)
+        self._close_free()
         self._arrive((sys.maxsize,))
 
     def _is_planned(self) -> bool:
@@ -162,9 +184,9 @@ class CellRun:
         with self._session.lock:
             self._end_running()
             self._end_short()
-            for attempt in tuple(self.look.dispatch.attempts.values()):
+            for attempt in tuple(self.dispatch.attempts.values()):
                 if not attempt.over:
-                    self.look.drop(attempt)
+                    self._base.drop(attempt)
 
     def _arrive(self, order: Order) -> None:
         """Home has come to `order`: account for what it ran since the last hook."""
@@ -173,10 +195,58 @@ class CellRun:
             if self._plain:
                 self._end_pass()
             if self._left is not None:
-                self._ledger.after_home(self._left, self._namespace)
+                self._ledger.after_home(self._left, self._names())
             self._left = self._owed = None
             self.look.move_to(order)
         self.since_s = time.monotonic()
+
+    def _names(self) -> Mapping[str, Any]:
+        """Return what the names mean where home is."""
+        return self._namespace if self._free is None else self._free.names()
+
+    def _binds_globally(self) -> bool:
+        """Whether the names that a unit binds here are the notebook's."""
+        return self._free is None or self._free.is_global
+
+    # Loops inside other control flow ------------------------------------------------------------
+
+    def _enter(self, loop: LoopStep, frame: FrameType) -> None:
+        """Home comes to a loop that no window has: look ahead of it alone."""
+        self._close_free()
+        with self._session.lock:
+            local = self._inner.local_names(loop.id)
+            self._free = FreeLoop(loop, frame, self._namespace, self._base, local)
+            self._home_part = None
+
+    def _close_free(self) -> None:
+        """Home has left that loop, by whatever way: it may have done anything since."""
+        if self._free is None:
+            return
+        with self._session.lock:
+            for attempt in self._free.look.attempts():
+                if not attempt.over:
+                    self._free.look.drop(attempt)
+            self._end_running()
+            self._end_pass()
+            self._free = None
+            self._owed = None
+            self._home_part = ANYTHING
+            if not self._plain:
+                self._ledger.after_home(ANYTHING, self._namespace)
+                self._left = ANYTHING
+                self._ledger.before_home(ANYTHING, self._namespace)
+
+    def _leave_loop(self, number: UnitId) -> Iterator[Iterator[Any]]:
+        """Notice the end of a free loop: an iterable of no iterators that comes after its items."""
+        if self._free is not None and self._free.loop.id == number:
+            self._close_free()
+        yield from ()
+
+    def inner(self, number: int, function: Any) -> Any:
+        """Return the twin of a notebook's function whose loops can look ahead, or itself."""
+        twin, loops = self._inner.twin_of(UnitId(number), function)
+        self._learn((loop for loop in loops if loop.id not in self._steps), ())
+        return twin
 
     def _leave(self, *steps: Unit | HomeStep) -> None:
         """Home goes on with user code: with these steps, and what else is its own here."""
@@ -189,19 +259,31 @@ class CellRun:
     def _begin_home(self) -> None:
         """Take down what home's code may do until the next hook."""
         if self._owed is not None:
-            bound = self._top.effects.writes if self._top else frozenset()
+            bound = self._bound()
             self._left = combined((*(s.effects for s in self._owed), self._home_effects()), bound)
             self._owed = None
-            self._ledger.before_home(self._left, self._namespace)
+            self._ledger.before_home(self._left, self._names())
+
+    def _bound(self) -> frozenset[str]:
+        """Return the names that home's own part of the present statement may bind anew."""
+        if self._free is not None:
+            return self._free.loop.effects.writes
+        return self._top.effects.writes if self._top else frozenset()
 
     def _home_effects(self) -> Effects:
         """Return what home's own part of the present statement may do."""
         if self._home_part is None:
-            steps = flat(self._top.steps) if self._top else ()
+            steps = self._present_steps()
             self._home_part = combined(
                 s.own() if s.own else s.effects for s in steps if isinstance(s, HomeStep)
             )
         return self._home_part
+
+    def _present_steps(self) -> tuple[Unit | HomeStep, ...]:
+        """Return the steps of the loop, or statement, in which home is."""
+        if self._free is not None:
+            return tuple(flat(self._free.loop.body))
+        return tuple(flat(self._top.steps)) if self._top else ()
 
     def _run_here(self, step: Step, reason: str, state: str = "home") -> None:
         self._running = (step, time.monotonic(), reason, state)
@@ -257,7 +339,7 @@ class CellRun:
         if self._failed:
             return 0
         try:
-            return self.look.scan(moment)
+            return sum(look.scan(moment) for look in self._looks())
         except Exception as error:  # noqa: BLE001 - the loop's edge: home goes on alone
             self._failed = True
             self.history.notes.append(f"taskpar: looking ahead failed: {error!r}")
@@ -284,7 +366,7 @@ class CellRun:
             self._running = (self._steps[self._at], self.since_s, "", "home")
             self._meter()
             self._at = None
-            self._owed = tuple(flat(self._top.steps)) if self._top else ()
+            self._owed = self._present_steps()
         self._begin_home()
 
     # Hooks called by the rewritten code -----------------------------------------------------------
@@ -294,8 +376,14 @@ class CellRun:
 
         `local`: the values of the unit's local names, in their order.
         """
+        if number in self._inner.off:
+            return False
+        if self._free is not None and number not in self._free.units:
+            self._close_free()
         if self._plain:
             return self._pass(UnitId(number))
+        if number in self._inner.units and self._free is None:
+            return False  # its loop was left in some way, and nobody looks ahead of it
         order = self._order_of(UnitId(number))
         self._arrive(order)
         unit = self._steps[UnitId(number)]
@@ -310,7 +398,7 @@ class CellRun:
         if instance is not None and instance.attempt is not None:
             attempt = instance.attempt
             try:
-                names = ChainMap(dict(zip(unit.local, local, strict=True)), self._namespace)
+                names = _joined(dict(zip(unit.local, local, strict=True)), self._names())
                 reason = self._take(attempt, instance, names)
             except BaseException:  # an interrupt while home waits
                 with self._session.lock:
@@ -355,7 +443,7 @@ class CellRun:
                 self._end_pass()
                 self._end_short()
                 self._plain = False
-                self._owed = tuple(flat(self._top.steps)) if self._top else ()
+                self._owed = self._present_steps()
                 self._begin_home()
 
     def value(self, number: int) -> Any:  # noqa: ARG002 - it is always the one just taken
@@ -368,6 +456,14 @@ class CellRun:
         number = UnitId(number)
         self._iteration[number] = -1
         self._loops.pop(number, None)
+        step = self._inner.loops.get(number)
+        if step is not None:
+            if not self._inner.is_long(number):
+                self._close_free()
+                return self._unstepped(number, iterable)
+            self._enter(step, sys._getframe(1))
+        elif self._free is not None and number not in self._free.loops:
+            self._close_free()
         kind = type(iterable)
         if kind.__module__ not in _PLAIN_ITERABLES or getattr(kind, "__iter__", None) is None:
             return self._unstepped(number, iterable)
@@ -376,7 +472,10 @@ class CellRun:
         except TypeError:  # an array without dimensions: the native loop says so itself
             return self._unstepped(number, iterable)
         stepped = self._loops[number] = _Stepped(self, number, inner)
-        return map(stepped, inner)
+        items = map(stepped, inner)
+        return (
+            items if step is None else chain(items, chain.from_iterable(self._leave_loop(number)))
+        )
 
     def _unstepped(self, number: UnitId, iterable: Any) -> Any:
         self._loops[number] = _Stepped(self, number, iter(()))
@@ -428,7 +527,7 @@ class CellRun:
             if attempt.parts:
                 return self._commit_part(attempt, instance, opened)
             with deferred_interrupts():
-                self._commit(attempt, opened)
+                self._commit(attempt, opened, names)
         return ""
 
     def _opened(self, attempt: AttemptRecord) -> Opened:
@@ -450,7 +549,7 @@ class CellRun:
         for name, value in made[instance.part].items():
             if name == VALUE_NAME:
                 self._value = value
-            else:
+            elif self._binds_globally():
                 self._namespace[name] = value
         finished = attempt.finished
         assert finished is not None
@@ -491,7 +590,8 @@ class CellRun:
         told, bundle = attempt.finished or attempt.gate, attempt.replica
         if bundle is None or bundle.at_home or told is None or told.replica is None:
             return ""
-        values = {n: self._namespace[n] for n in attempt.made if n in self._namespace}
+        names = self._names()
+        values = {n: names[n] for n in attempt.made if n in names}
         if len(values) == len(attempt.made) and self._ledger.accept_replica(
             bundle, values, attempt.inputs, told.replica
         ):
@@ -513,7 +613,7 @@ class CellRun:
                 waited_s = time.monotonic() - begin_s
                 if attempt.waits and (why := self._let_pass(attempt, instance, names)):
                     return why
-                if self._home_is_first(attempt):
+                if self._home_is_first(attempt) or self._is_stuck(attempt, waited_s):
                     return "home was free before its worker"
                 if limit_s and waited_s > limit_s:
                     attempt.lost = f"did not end within {limit_s:g} s"
@@ -540,6 +640,15 @@ class CellRun:
         with self._session.lock:
             return self._stale(attempt, instance, names) or self._passage.open_for(attempt)
 
+    def _is_stuck(self, attempt: AttemptRecord, waited_s: float) -> bool:
+        """Whether the attempt does not begin although nothing else runs on its worker."""
+        if attempt.started_s is not None or waited_s < _STUCK_S:
+            return False
+        return not any(
+            other.worker == attempt.worker and other.started_s is not None and not other.over
+            for other in self.dispatch.attempts.values()
+        )
+
     def _home_is_first(self, attempt: AttemptRecord) -> bool:
         """Whether the attempt's worker is busy with something else, so that home is free first.
 
@@ -550,11 +659,11 @@ class CellRun:
         """
         if attempt.started_s is not None:
             return False
-        if any(other.waits for other in self.look.dispatch.attempts.values()):
+        if any(other.waits for other in self.dispatch.attempts.values()):
             return True
         if self._session.settings.eager:
             return False
-        for other in self.look.dispatch.attempts.values():
+        for other in self.dispatch.attempts.values():
             same = other.worker == attempt.worker and other is not attempt
             if same and not other.over and other.started_s is not None:
                 known = self._session.costs.known(other.instance.step)
@@ -575,19 +684,17 @@ class CellRun:
         changed = "" if attempt.passed else self._passage.changed(attempt, finished.files_read)
         return changed if finished.ok else finished.why
 
-    def _commit(self, attempt: AttemptRecord, opened: Opened) -> None:
+    def _commit(self, attempt: AttemptRecord, opened: Opened, names: Mapping[str, Any]) -> None:
         self._session.relay.show(attempt.outputs[attempt.shown :])
         step = attempt.instance.step
         if isinstance(step, Unit) and step.is_expression:
             self._value = opened.value
-        apply(opened, self._namespace)
+        apply(opened, self._namespace if self._binds_globally() else {})
         self._passage.make_final(attempt)
         attempt.outcome.objects |= {
-            name: self._namespace[name]
+            name: names[name]
             for name in self._session.costs.changes(step)
-            if name in self._namespace
-            and name not in attempt.instance.local
-            and any(name == n for n, _ in attempt.reads)
+            if name in names and any(name == n for n, _ in attempt.reads)
         }
         self._ledger.take_in(attempt.outcome, opened)
         keys = opened.changed_keys()
@@ -655,7 +762,7 @@ class _Stepped:
         return item
 
     def _is_cheap(self, spent_s: float) -> bool:
-        return spent_s < _CHEAP_S * _CHEAP_STEPS and not self._cell.look.dispatch.attempts
+        return spent_s < _CHEAP_S * _CHEAP_STEPS and not self._cell.dispatch.attempts
 
 
 def _raise_interrupt(node: ast.stmt) -> ast.stmt:
@@ -692,6 +799,10 @@ def combined(parts: Iterable[Effects], bound: frozenset[str] = frozenset()) -> E
             touch = Touch.OBJECTS
             changes |= effects.changes
     return Effects(touch=touch, changes=changes, writes=bound)
+
+
+def _joined(local: dict[str, Any], names: Mapping[str, Any]) -> Mapping[str, Any]:
+    return ChainMap(local, names) if local else names  # type: ignore[arg-type]
 
 
 __all__ = ["CellRun", "combined", "flat", "same_value"]

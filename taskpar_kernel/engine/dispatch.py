@@ -41,6 +41,7 @@ from taskpar_kernel.model.messages import (
     Value,
 )
 from taskpar_kernel.model.steps import HomeStep, Unit
+from taskpar_kernel.settings import usable_cores
 
 if TYPE_CHECKING:
     from taskpar_kernel.engine.costs import Costs
@@ -78,7 +79,8 @@ class Full(Exception):
 class Dispatch:
     """Chooses a worker for a unit, and posts its script. It does not decide what may go out."""
 
-    namespace: dict[str, Any]
+    globals: dict[str, Any]
+    """The namespace of the notebook."""
     ledger: Ledger
     pool: WorkerPool
     costs: Costs
@@ -91,9 +93,20 @@ class Dispatch:
     """Where the plan puts statements; what is not in it goes by the on-line policy."""
     labels: dict[Key, dict[str, None]] = field(default_factory=dict)
     """The names read from each bundle, for the record."""
+    out: list[AttemptRecord] = field(default_factory=list)
+    """The attempts that were not over when last looked at."""
     _codes: dict[UnitId, bytes] = field(default_factory=dict)
     _sizes: dict[int, tuple[object, Size]] = field(default_factory=dict)
     _patience: Patience = field(default_factory=Patience)
+
+    def loads(self, workers: frozenset[Place], threads: float) -> Loads:
+        """Return how busy `workers` are now; `threads`: cores that home uses."""
+        loads = Loads(workers, self.settings.eager, usable_cores(), threads)
+        self.out = [a for a in self.out if not a.over]
+        for attempt in self.out:
+            cost_s = self.cost_s(attempt.instance) * len(attempt.instances)
+            loads.add(attempt, cost_s, self.costs.threads(attempt.instance.step) or 1.0)
+        return loads
 
     def cost_s(self, instance: Instance) -> float:
         """Return the seconds an instance counts for."""
@@ -224,10 +237,7 @@ class Dispatch:
         )
         for name, bundle in bundles.items():
             self.labels.setdefault(bundle.key, {})[name] = None
-        self.attempts[attempt.ticket] = attempt
-        for part, instance in enumerate(chunk.instances):
-            instance.attempt, instance.part = attempt, part
-        self.pool.post(worker, Script(tuple(script)))
+        self._send_off(attempt, script)
         cost_s = self.cost_s(first) * len(chunk.items)
         loads.add(attempt, cost_s, self.costs.threads(step) or 1.0)
         attempt.ends_s = loads.ends_s(worker)
@@ -268,12 +278,25 @@ class Dispatch:
             self.ledger.expect(self.ledger.next_key(), worker) if prelude else None,
         )
         script.append(self._instruction(attempt, sources, prelude, inputs, ambient_key))
-        self.attempts[attempt.ticket] = attempt
-        instance.attempt = attempt
-        self.pool.post(worker, Script(tuple(script)))
+        self._send_off(attempt, script)
         loads.add(attempt, self.cost_s(instance), self.costs.threads(instance.step) or 1.0)
         attempt.ends_s = loads.ends_s(worker)
         return attempt
+
+    def _send_off(self, attempt: AttemptRecord, script: list[Instruction]) -> None:
+        """Post the script; only what was posted is waited for.
+
+        Its events may come before this returns: they find the attempt by its ticket.
+        """
+        self.attempts[attempt.ticket] = attempt
+        try:
+            self.pool.post(attempt.worker, Script(tuple(script)))
+        except BaseException:
+            del self.attempts[attempt.ticket]
+            raise
+        self.out.append(attempt)
+        for part, instance in enumerate(attempt.instances):
+            instance.attempt, instance.part = attempt, part
 
     def _instruction(
         self,
@@ -337,9 +360,9 @@ class Dispatch:
         if code is None:
             node = step.node
             if isinstance(node, ast.expr):
-                target = ast.Name(VALUE_NAME, ast.Store())
-                node = ast.copy_location(ast.Assign([target], node), node)
-                ast.copy_location(target, node)
+                target = ast.copy_location(ast.Name(VALUE_NAME, ast.Store()), node)
+                others = step.targets if isinstance(step, Unit) else ()
+                node = ast.copy_location(ast.Assign([target, *others], node), node)
             code = marshal.dumps(self.compile_unit(ast.Module([node], [])))
             self._codes[step.id] = code
         return code

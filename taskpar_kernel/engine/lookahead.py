@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 import builtins
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -29,10 +29,10 @@ from taskpar_kernel.errors import Hurried
 from taskpar_kernel.model.effects import Blocker, Effects, Scope
 from taskpar_kernel.model.ids import HOME, Place, Ticket
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
-from taskpar_kernel.settings import usable_cores
 
 if TYPE_CHECKING:
     from taskpar_kernel.engine.attempts import AttemptRecord
+    from taskpar_kernel.engine.ledger import Bundle
 
 WINDOW = 256
 """Instances looked at in one scan; a scan of this many takes about a millisecond."""
@@ -59,7 +59,11 @@ class Lookahead:
 
     tops: tuple[TopLevel, ...]
     dispatch: Dispatch
+    namespace: Callable[[], Mapping[str, Any]]
+    """Gives what the names mean where the statements stand."""
     free_workers: Callable[[], frozenset[Place]]
+    local: frozenset[str] = frozenset()
+    """The names of the function in which they stand."""
     here: Order = ()
     window: deque[Item] = field(default_factory=deque)
     index: dict[Order, Instance] = field(default_factory=dict)
@@ -75,10 +79,8 @@ class Lookahead:
         self._interesting = frozenset[str]().union(*(top.effects.reads for top in self.tops))
         units = (u for top in self.tops for u in _units(top.steps))
         self._used = frozenset[str]().union(*(u.effects.reads | u.effects.changes for u in units))
-        self._names = Names(self.dispatch.namespace, self._interesting)
+        self._names = Names(self.namespace(), self._interesting, self.local)
         self.stream = Stream(self.tops, self._walk, self._has_passed, self._known)
-        ledger = self.dispatch.ledger
-        ledger.needed = lambda: [b for a in self._ahead() for b in (*a.inputs, a.outcome)]
 
     # Home moves --------------------------------------------------------------------------------
 
@@ -124,7 +126,7 @@ class Lookahead:
             at_gate[lost.ticket] = lost.waits  # it hears from its inbox, and needs no signal
             lost.dropped = lost.outcome.dropped = True
             gone.append(lost)
-            queue += [a for a in self._ahead() if any(b is lost.outcome for _, b in a.reads)]
+            queue += [a for a in self.attempts() if any(b is lost.outcome for _, b in a.reads)]
         for lost in gone:
             for instance in lost.instances:
                 if instance.attempt is lost and lost is not attempt:
@@ -134,7 +136,7 @@ class Lookahead:
                 if lost.started_s is not None and not at_gate[lost.ticket]:
                     pool.interrupt(lost.worker)
 
-    def _ahead(self) -> list[AttemptRecord]:
+    def attempts(self) -> list[AttemptRecord]:
         """Return the attempts of statements that home has not passed."""
         found = {
             item.attempt.ticket: item.attempt
@@ -145,6 +147,10 @@ class Lookahead:
 
     # The scan ----------------------------------------------------------------------------------
 
+    def inputs(self) -> list[Bundle]:
+        """Return the bundles on which attempts of statements ahead of home rest."""
+        return [b for a in self.attempts() for b in (*a.inputs, a.outcome)]
+
     def scan(self, moment: Moment) -> int:
         """Send out what is ready and has room; return how many attempts that were."""
         ready = self.free_workers()
@@ -153,8 +159,8 @@ class Lookahead:
         if not self.started:
             self.started = True
             self.move_to(self.here)
-        self._names = Names(self.dispatch.namespace, self._interesting)
-        loads = self._loads(ready, moment)
+        self._names = Names(self.namespace(), self._interesting, self.local)
+        loads = self.dispatch.loads(ready, moment.threads)
         self._chunks = Chunks(self.dispatch, loads, idle=moment.idle)
         sent = 0
         written = False  # files may be written by what comes before, and nobody has seen it
@@ -185,16 +191,6 @@ class Lookahead:
             if item.order >= self.here:
                 self._admit(item)
                 yield item
-
-    def _loads(self, ready: frozenset[Place], moment: Moment) -> Loads:
-        eager = self.dispatch.settings.eager
-        loads = Loads(ready, eager, usable_cores(), moment.threads)
-        for attempt in self._ahead():
-            if not attempt.over:
-                threads = self.dispatch.costs.threads(attempt.instance.step)
-                cost_s = self.dispatch.cost_s(attempt.instance) * len(attempt.instances)
-                loads.add(attempt, cost_s, threads or 1.0)
-        return loads
 
     def _consider(self, instance: Instance, loads: Loads, moment: Moment) -> int:
         """Send the instance out if it may go and can; note in any case what it makes."""
@@ -290,7 +286,7 @@ class Lookahead:
         expression = ast.Expression(node)
         try:
             code = self.dispatch.compile_unit(expression)  # type: ignore[arg-type]
-            iterable: Iterable[Any] = eval(code, self.dispatch.namespace, values)  # noqa: S307 - harmless by analysis
+            iterable: Iterable[Any] = eval(code, self.dispatch.globals, values)  # noqa: S307 - harmless by analysis
             return iter(iterable)
         except Exception:  # noqa: BLE001 - home will raise it at its turn
             return iter(())

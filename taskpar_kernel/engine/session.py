@@ -48,7 +48,7 @@ from taskpar_kernel.model.messages import (
     Started,
 )
 from taskpar_kernel.model.run import RunRecord, StatementRecord
-from taskpar_kernel.model.steps import LoopStep, TopLevel, Unit
+from taskpar_kernel.model.steps import LoopStep, Step, TopLevel, Unit
 from taskpar_kernel.pool.link import WorkerPool
 from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
 
@@ -191,7 +191,7 @@ class Session:
         self._compile = compile_unit
         self.costs.begin_cell()
         cell = CellRun(self, tops)
-        cell.look.dispatch.places = self._planned(tops)
+        cell.dispatch.places = self._planned(tops)
         return cell
 
     def _planned(self, tops: tuple[TopLevel, ...]) -> dict[UnitId, Place]:
@@ -221,7 +221,9 @@ class Session:
     def _gains(self, tops: tuple[TopLevel, ...]) -> bool:
         """Whether at least two steps may be dear, and one of them may travel."""
         if self.settings.eager:
-            return any(isinstance(s, Unit) for top in tops for s in flat(top.steps))
+            return any(top.free or any(map(_is_unit, flat(top.steps))) for top in tops)
+        if any(top.free for top in tops):
+            return True
         units = dear = 0
         for top in tops:
             for step in top.steps:
@@ -247,7 +249,7 @@ class Session:
             self._cell = None
             self._busy.clear()
             self._forget(cell)
-            record = cell.history.record(len(cell.look.dispatch.attempts), cell.waited_s)
+            record = cell.history.record(len(cell.dispatch.attempts), cell.waited_s)
             self.costs.observe_cell(self._text, record.wall_s)
             _last[:] = [lambda: record]
 
@@ -273,7 +275,7 @@ class Session:
             self._attempts,
             self.overtaking,
         )
-        return Lookahead(tops, dispatch, self.free_workers)
+        return Lookahead(tops, dispatch, lambda: self.namespace, self.free_workers)
 
     def new_history(self) -> History:
         """Return an empty history of a cell that starts now."""
@@ -282,7 +284,7 @@ class Session:
     def _forget(self, cell: CellRun) -> None:
         """Let go of the cell's bundles, here and on the workers."""
         pool = self.pool
-        bundles = tuple(cell.look.dispatch.ledger.bundles.values())
+        bundles = tuple(cell.dispatch.ledger.bundles.values())
         for bundle in bundles:
             if bundle.packed is not None:
                 Segments.release(bundle.packed.buffers)
@@ -359,7 +361,7 @@ class Session:
                 attempt.lost = f"ended ({event.why})"
         cell = self._cell
         if cell is not None:
-            for bundle in tuple(cell.look.dispatch.ledger.bundles.values()):
+            for bundle in tuple(cell.dispatch.ledger.bundles.values()):
                 bundle.holders.discard(event.worker)
 
     # The look-ahead thread ------------------------------------------------------------------------
@@ -401,6 +403,10 @@ def serial_record(nodes: Sequence[ast.stmt], wall_s: float, workers: int) -> Run
         for n in nodes
     )
     return RunRecord(wall_s, wall_s, workers, statements)
+
+
+def _is_unit(step: Step) -> bool:
+    return isinstance(step, Unit)
 
 
 def _plain_compile(node: ast.AST) -> Any:

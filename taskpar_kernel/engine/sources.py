@@ -73,6 +73,8 @@ class Names:
     namespace: Mapping[str, Any]
     interesting: frozenset[str]
     """The names that any statement of the cell reads: only these are looked through for aliases."""
+    local: frozenset[str] = frozenset()
+    """The names of the function in which the statements stand."""
     _sources: dict[str, Source] = field(default_factory=dict)
 
     def now(self, name: str) -> Source | None:
@@ -113,6 +115,8 @@ class Names:
         queue = [s.value for s in sources.values() if isinstance(s, Known)]
         while queue:
             for name in names_behind(queue.pop(), self.namespace):
+                if name in self.local:
+                    raise Blocked(f"a function it calls may use another `{name}` than it does")
                 if name in sources or self._sources.get(name) is PENDING:
                     continue
                 source = sources[name] = self._sources.get(name) or Known(self.namespace[name])
@@ -184,7 +188,7 @@ def needed_before(sources: Mapping[str, Source]) -> list[Deferred]:
 def names_behind(value: Any, namespace: Mapping[str, Any]) -> frozenset[str]:
     """Return the names of `namespace` that a notebook's function or object's methods may use."""
     if isinstance(value, types.FunctionType):
-        ours = value.__globals__ is namespace
+        ours = value.__module__ == "__main__"
         return global_names(value.__code__) & namespace.keys() if ours else frozenset()
     kind = value if isinstance(value, type) else type(value)
     if kind.__module__ != "__main__":

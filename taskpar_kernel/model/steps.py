@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from taskpar_kernel.model.effects import Effects
 from taskpar_kernel.model.ids import UnitId
@@ -34,6 +34,8 @@ class Unit:
     trivial: bool = False
     local: tuple[str, ...] = ()
     """Names it reads that are no names of the notebook: the targets of comprehensions around it."""
+    targets: tuple[ast.expr, ...] = ()
+    """What home binds its value to, inside a function: statements that follow may read it."""
 
     @property
     def is_expression(self) -> bool:
@@ -100,9 +102,23 @@ Step = Unit | HomeStep | LoopStep
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Inner:
+    """What else of a statement, or of a function's body, can look ahead once home gets there."""
+
+    loops: tuple[LoopStep, ...] = ()
+    """Loops inside other control flow: nobody knows before whether and when home comes to them."""
+    calls: tuple[tuple[UnitId, ast.Call], ...] = ()
+    """Calls of notebook functions that may have such loops in them."""
+
+    def __bool__(self) -> bool:
+        return bool(self.loops or self.calls)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TopLevel:
     """One top-level statement of the cell with its steps, in evaluation order."""
 
     node: ast.stmt
     steps: tuple[Step, ...]
     effects: Effects
+    free: Inner = field(default_factory=Inner)

@@ -31,17 +31,26 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from taskpar_kernel.model.steps import Comprehension, HomeStep, LoopStep, Step, Unit
+from taskpar_kernel.model.ids import UnitId
+from taskpar_kernel.model.steps import Comprehension, HomeStep, Inner, LoopStep, Step, Unit
 
 HOOKS = "__taskpar__"
 """Name in `builtins` under which the running cell finds its hooks."""
 
 
-def rewrite(node: ast.stmt, steps: Iterable[Step]) -> ast.stmt:
-    """Return `node` with hooks at the units and loops of `steps`; `node` itself is not changed."""
+def rewrite(node: ast.stmt, steps: Iterable[Step], inner: Inner | None = None) -> ast.stmt:
+    """Return `node` with hooks at the units and loops of `steps`; `node` itself is not changed.
+
+    The calls of `inner` go to the twins of the functions they call:
+
+        f(x)                →   H.inner(7, f)(x)
+    """
     rewriter = _Rewriter()
     rewriter.learn(steps)
-    if not rewriter.units and not rewriter.loops:
+    if inner is not None:
+        rewriter.learn(inner.loops)
+        rewriter.calls = {id(call): number for number, call in inner.calls}
+    if not rewriter.units and not rewriter.loops and not rewriter.calls:
         return node
     new = rewriter.one(node)
     assert isinstance(new, ast.stmt)
@@ -52,6 +61,7 @@ class _Rewriter:
     def __init__(self) -> None:
         self.units: dict[int, Unit] = {}
         self.loops: dict[int, LoopStep] = {}
+        self.calls: dict[int, UnitId] = {}
 
     def learn(self, steps: Iterable[Step]) -> None:
         for step in steps:
@@ -66,15 +76,21 @@ class _Rewriter:
     def one(self, node: ast.AST) -> Any:
         unit = self.units.get(id(node))
         if unit is not None:
-            return _at(node, _hooked_unit(unit, node))
+            return _at(node, _hooked_unit(unit, node, self.copied(node)))
         loop = self.loops.get(id(node))
         if loop is not None:
             if isinstance(loop.node, ast.For):
                 return self.hooked_loop(loop, loop.node)
             return _at(node, self.hooked_comprehension(loop, loop.node))
+        return self.copied(node)
+
+    def copied(self, node: ast.AST) -> Any:
         new = copy.copy(node)
         for name, value in ast.iter_fields(node):
             setattr(new, name, self.field(value))
+        number = self.calls.get(id(node))
+        if number is not None and isinstance(new, ast.Call):
+            new.func = _at(new.func, _hook(new.func, "inner", number, new.func))
         return new
 
     def field(self, value: Any) -> Any:
@@ -121,13 +137,13 @@ class _Rewriter:
         return ast.List(elts=parts, ctx=ast.Load())
 
 
-def _hooked_unit(unit: Unit, node: ast.AST) -> ast.expr | ast.stmt:
+def _hooked_unit(unit: Unit, node: ast.AST, native: Any) -> ast.expr | ast.stmt:
     if isinstance(node, ast.expr):
         local = [ast.copy_location(ast.Name(name, ast.Load()), node) for name in unit.local]
         has, value = _hook(node, "has", unit.id, *local), _hook(node, "value", unit.id)
-        return ast.IfExp(test=has, body=value, orelse=node)
+        return ast.IfExp(test=has, body=value, orelse=native)
     assert isinstance(node, ast.stmt)
-    return ast.If(test=_hook(node, "has", unit.id), body=[ast.Pass()], orelse=[node])
+    return ast.If(test=_hook(node, "has", unit.id), body=[ast.Pass()], orelse=[native])
 
 
 def _hook(

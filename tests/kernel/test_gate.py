@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fronts import Front, Seen
+
+from taskpar_kernel.testing.fronts import Front
+from taskpar_kernel.testing.seen import Seen
 
 LIMIT_S = 20.0
 SETUP = """
@@ -60,7 +62,7 @@ def kernel(folder: Path) -> Iterator[Front]:
 def front(kernel: Front, folder: Path) -> Front:
     for path in folder.iterdir():
         path.unlink()
-    kernel.evaluate("__import__('probe').reset()")
+    kernel.reset()
     assert kernel.manager is not None
     home = kernel.manager.provisioner.process.pid
     assert kernel.run(f"HOME = {home}{SETUP}").status == "ok"

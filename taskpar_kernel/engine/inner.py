@@ -1,0 +1,161 @@
+"""Loops that home comes to inside other control flow, or inside a function it calls.
+
+Nobody knows before whether and when home comes to such a loop, so no window has it; once home is
+there, it gets a window of its own, on the names of the frame in which it runs. The functions of the
+notebook that have such loops are called through twins, made here when home is about to call them.
+
+The rule: only home calls twins, and only inside a cell run; a twin is made where looking ahead may
+pay, and the original goes on in all other cases.
+"""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+from taskpar_kernel.analysis.decompose import decompose_function, units_of
+from taskpar_kernel.analysis.sources import node_of
+from taskpar_kernel.engine.lookahead import Lookahead
+from taskpar_kernel.model.ids import UnitId
+from taskpar_kernel.model.steps import Inner, LoopStep, Step, TopLevel
+from taskpar_kernel.source.rewrite import rewrite
+from taskpar_kernel.source.twins import may_have_twin, twin_of
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+_SHORT_S = 0.005
+"""A function called again sooner than this is not worth looking into."""
+
+
+class FreeLoop:
+    """One run of a loop that no window of the cell has: its window, and the frame it runs in."""
+
+    def __init__(
+        self,
+        loop: LoopStep,
+        frame: FrameType,
+        namespace: Mapping[str, Any],
+        base: Lookahead,
+        local: frozenset[str],
+    ):
+        self.loop = loop
+        self._frame = frame
+        self._namespace = namespace
+        self.is_global = frame.f_locals is namespace
+        self.units = frozenset(unit.id for unit in units_of(loop.body))
+        self.loops = frozenset(_loops_in([loop]))
+        top = TopLevel(ast.Pass(), (loop,), loop.effects)
+        self.look = Lookahead((top,), base.dispatch, self.names, base.free_workers, local)
+
+    def names(self) -> Mapping[str, Any]:
+        """Return what the names mean in the frame of the loop now."""
+        if self.is_global:
+            return self._namespace
+        return ChainMap(dict(self._frame.f_locals), self._namespace)  # type: ignore[arg-type]
+
+
+class InnerCalls:
+    """The loops and twins of one cell run, by their numbers."""
+
+    def __init__(self, tops: Sequence[TopLevel], namespace: Mapping[str, Any]):
+        self._namespace = namespace
+        self._twins: dict[CodeType, tuple[list[ast.stmt], ast.FunctionDef] | None] = {}
+        self._local: dict[UnitId, frozenset[str]] = {}
+        self._called_s: dict[UnitId, float] = {}
+        self._short: set[UnitId] = set()
+        self._next = 1 + max((n for top in tops for n in _numbers(top)), default=0)
+        self.loops: dict[UnitId, LoopStep] = {}
+        self.units: set[UnitId] = set()
+        """The units in these loops."""
+        self.off: set[UnitId] = set()
+        """Those in loops that are too short to look ahead of."""
+        for top in tops:
+            self._add(top.free.loops, frozenset())
+
+    def _add(self, loops: Sequence[LoopStep], local: frozenset[str]) -> None:
+        for loop in loops:
+            self.loops[loop.id] = loop
+            self._local[loop.id] = local
+            self.units |= {unit.id for unit in units_of(loop.body)}
+
+    def local_names(self, loop: UnitId) -> frozenset[str]:
+        """Return the names of the function in which a loop stands."""
+        return self._local[loop]
+
+    def twin_of(self, number: UnitId, function: Any) -> tuple[Any, Sequence[LoopStep]]:
+        """Return the twin of `function`, or itself, for call `number`; and the loops in it if new."""
+        if not self.is_long(number):
+            return function, ()
+        plain = function.__func__ if type(function) is MethodType else function
+        if type(plain) is not FunctionType or plain.__module__ != "__main__":
+            return function, ()
+        loops: Sequence[LoopStep] = ()
+        if plain.__code__ not in self._twins:
+            self._twins[plain.__code__], loops = self._taken_apart(plain.__code__)
+        made = self._twins[plain.__code__]
+        twin = None if made is None else twin_of(plain, *made)
+        if twin is None:
+            return function, loops
+        if type(function) is MethodType:
+            return MethodType(twin, function.__self__), loops
+        return twin, loops
+
+    def is_long(self, number: UnitId) -> bool:
+        """Whether a call, or loop, is not known to be a short one that comes again and again."""
+        if number in self._short:
+            return False
+        now_s = time.monotonic()
+        last_s = self._called_s.get(number)
+        self._called_s[number] = now_s
+        if last_s is not None and now_s - last_s < _SHORT_S:
+            self._short.add(number)
+            loop = self.loops.get(number)
+            self.off |= {unit.id for unit in units_of(loop.body)} if loop else set()
+            return False
+        return True
+
+    def _taken_apart(
+        self, code: CodeType
+    ) -> tuple[tuple[list[ast.stmt], ast.FunctionDef] | None, Sequence[LoopStep]]:
+        node = node_of(code)
+        if not isinstance(node, ast.FunctionDef) or not may_have_twin(code):
+            return None, ()
+        local = frozenset((*code.co_varnames, *code.co_cellvars, *code.co_freevars))
+        inner = decompose_function(node, local, self._namespace, self._next)
+        if not inner:
+            return None, ()
+        self._next = 1 + max(_numbers_of(inner))
+        self._add(inner.loops, local)
+        return ([rewrite(statement, (), inner) for statement in node.body], node), inner.loops
+
+
+def _loops_in(steps: Sequence[Step]) -> Iterator[UnitId]:
+    for step in steps:
+        if isinstance(step, LoopStep):
+            yield step.id
+            yield from _loops_in(step.body)
+
+
+def _numbers(top: TopLevel) -> Iterator[int]:
+    yield from _numbers_in(top.steps)
+    yield from _numbers_of(top.free)
+
+
+def _numbers_of(inner: Inner) -> Iterator[int]:
+    yield from _numbers_in(inner.loops)
+    yield from (number for number, _ in inner.calls)
+
+
+def _numbers_in(steps: Sequence[Step]) -> Iterator[int]:
+    for step in steps:
+        yield step.id
+        if isinstance(step, LoopStep):
+            yield from _numbers_in(step.body)
+
+
+__all__ = ["FreeLoop", "InnerCalls"]
