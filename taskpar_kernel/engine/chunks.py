@@ -71,7 +71,9 @@ class Chunks:
         """Return how many runs of a step make one grain; 1: it does not go out in chunks."""
         costs = self._dispatch.costs
         effects = step.effects
-        if costs.changes(step) or effects.prints or effects.draws or effects.files_read:
+        if costs.changes(step) or effects.prints or effects.draws:
+            return 1
+        if effects.files_read or effects.files_written:
             return 1
         if not costs.may_chunk(step) or not costs.pays(step):
             return 1

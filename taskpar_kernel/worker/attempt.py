@@ -112,7 +112,8 @@ class Attempts:
                 }
             start_s = time.monotonic()
             try:
-                finish = self._execute(instruction, reads, involved, replica)
+                asking = self._asking(instruction, replica)
+                finish = self._execute(instruction, reads, involved, asking)
             except BaseException as raised:
                 error = raised
                 raise
@@ -279,14 +280,14 @@ class Attempts:
         instruction: Attempt,
         reads: dict[str, Any],
         involved: dict[Key, Live],
-        replica: Replica | None,
+        ask: Ask | None,
     ) -> Callable[[], Parcel]:
         """Run the attempt's code; return what pickles its outcome."""
-        if instruction.items is not None:
+        if instruction.items is not None:  # its parts have turns of their own: none may pass
             made = self._each(instruction, reads, involved)
             return lambda: self._chunk(made, involved)
         namespace = self._namespace(reads)
-        self._run(_loaded(instruction.code), namespace, self._asking(instruction, replica))
+        self._run(_loaded(instruction.code), namespace, ask)
         return lambda: self._outcome(instruction, namespace, reads, involved)
 
     def _run(self, code: Any, namespace: dict[str, Any], ask: Ask | None = None) -> None:
