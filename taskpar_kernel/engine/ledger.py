@@ -318,7 +318,7 @@ class Ledger:
         """The outcome `bundle` was committed: home has its objects now."""
         for key in opened.changed_keys():
             old = self.bundles[Key(key)]
-            bundle.objects |= old.objects
+            bundle.objects = {**old.objects, **bundle.objects}
             old.dropped = True
         self._changed(target for _, target, _ in opened.states)
         bundle.objects |= opened.names

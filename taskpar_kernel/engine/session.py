@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from itertools import count
@@ -345,6 +345,8 @@ class Session:
 
     def _progress(self, event: Started | AtGate | Finished | Output) -> None:
         attempt = self._attempts.get(event.ticket)
+        if isinstance(event, Started) and (attempt is None or attempt.dropped):
+            self._end_early(event)
         if attempt is None:
             return
         if isinstance(event, Started):
@@ -356,6 +358,16 @@ class Session:
             self._busy.set()
         else:
             attempt.outputs.append(event)
+
+    def _end_early(self, event: Started) -> None:
+        """Something began that was given up: it was on its way into the worker then.
+
+        The two orders: word that it is given up reached the worker before it began, and it does
+        not begin; or afterwards, and only a signal can end it.
+        """
+        if self.pool is not None:
+            with suppress(PoolError):
+                self.pool.interrupt(event.worker)
 
     def _lost(self, event: Lost) -> None:
         self._importing[event.worker] = 0

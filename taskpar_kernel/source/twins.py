@@ -70,7 +70,17 @@ def _compiled(old: CodeType, body: list[ast.stmt], node: ast.FunctionDef) -> Cod
     code = _inner(_inner(made, "outer"), node.name)
     if code is None or code.co_varnames[: old.co_argcount] != old.co_varnames[: old.co_argcount]:
         return None
-    return code.replace(co_firstlineno=old.co_firstlineno, co_qualname=old.co_qualname)
+    code = _renamed(code, code.co_qualname, old.co_qualname)
+    return code.replace(co_firstlineno=old.co_firstlineno)
+
+
+def _renamed(code: CodeType, prefix: str, name: str) -> CodeType:
+    """Return the code with what is defined in it, called by the names tracebacks know."""
+    constants = tuple(
+        _renamed(c, prefix, name) if isinstance(c, CodeType) else c for c in code.co_consts
+    )
+    qualname = name + code.co_qualname.removeprefix(prefix)
+    return code.replace(co_consts=constants, co_qualname=qualname)
 
 
 def _without_annotations(arguments: ast.arguments) -> ast.arguments:

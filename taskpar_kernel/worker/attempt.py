@@ -465,12 +465,11 @@ class Attempts:
         """Keep the outcome live, for the attempts that follow here."""
         changed, involved, refers = footprint
         held = involved if refers else None
-        names: dict[str, Any] = {}
-        for live in changed.values():
-            names |= live.names
         keys = dict(instruction.reads)
         if instruction.replica is not None:
             keys |= dict.fromkeys((n for n, _ in instruction.made), instruction.replica)
+        # By the names it was read under: another bundle may know another object by the same name.
+        names: dict[str, Any] = {n: reads[n] for n, key in keys.items() if key in changed}
         unchanged = [n for n in instruction.expected if n in keys and n not in names]
         names |= {n: reads[n] for n in unchanged}
         names |= written
