@@ -85,6 +85,8 @@ class Door:
         self._early: tuple[tuple[ast.stmt, ...], float] | None = None
         self._making = threading.Lock()
         self._patched: frozenset[str] = frozenset()
+        self._unnoted: list[str] = []
+        """Source of cells that ran before the engine was there."""
         self._why_serial = ""
 
     # Life ------------------------------------------------------------------------------------
@@ -208,13 +210,14 @@ class Door:
             if session is not None:
                 session.ran_natively(*ran)
             self._note_patches(nodelist)
+            self._unnoted += linecache.getlines(cell_name)
             return failed
         nodes, shown = _normalised(nodelist, interactivity)
         session = self._session
         lines = linecache.getlines(cell_name)
         why, cell = "", None
         try:
-            why = self._serial_reason(nodes)
+            why = self._serial_reason(nodes, lines)
             if not why:
                 cell = session.prepare(nodes, shown, _unit_compiler(cell_name, compiler), lines)
         except Exception as error:  # noqa: BLE001 - the edge: no defect of ours costs a cell
@@ -247,12 +250,15 @@ class Door:
 
             self._patched |= patched_packages(nodes, self._shell.user_ns)
 
-    def _serial_reason(self, nodes: Sequence[ast.stmt]) -> str:
+    def _serial_reason(self, nodes: Sequence[ast.stmt], lines: Sequence[str]) -> str:
         """Return why this cell must run serially as a whole, or ''."""
+        from taskpar_kernel.analysis.hooks import note  # with the engine
         from taskpar_kernel.analysis.lifetimes import watches_lifetimes  # with the engine
         from taskpar_kernel.analysis.patched import patched_packages, use_of  # with the engine
 
         namespace = self._shell.user_ns
+        note("".join([*self._unnoted, *lines]), namespace)
+        self._unnoted = []
         self._patched |= patched_packages(nodes, namespace)
         package = use_of(nodes, namespace, self._patched)
         if package:

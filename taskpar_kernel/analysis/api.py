@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from taskpar_kernel.analysis.hooks import note
 from taskpar_kernel.analysis.predict import predict
 from taskpar_kernel.errors import UsageError
 from taskpar_kernel.model.effects import Effects, Scope
@@ -70,7 +71,9 @@ def analyse(code: str, namespace: Mapping[str, object] | None = None) -> Analysi
             f"line {line}: this is not Python: {message}; nothing was run. Magics and shell lines "
             "must be turned into calls first."
         ) from error
-    return Analysis(tuple(_statements(tree, code, dict(namespace or {}))))
+    objects = dict(namespace or {})
+    note(code, objects)
+    return Analysis(tuple(_statements(tree, code, objects)))
 
 
 def _statements(
@@ -104,7 +107,7 @@ def advance(scope: Scope, node: ast.stmt, effects: Effects) -> Scope:
         objects = objects | found
         opaque -= effects.writes
         for name in found:
-            del definitions[name]
+            definitions.pop(name, None)
     gone = effects.deletes - effects.writes
     if gone & objects.keys():
         objects = {name: obj for name, obj in objects.items() if name not in gone}

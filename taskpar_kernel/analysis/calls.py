@@ -7,17 +7,20 @@ trust: a body that can be followed, the tables, the conventions of names, nothin
 from __future__ import annotations
 
 import ast
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.analysis import classes, functions, library, special
 from taskpar_kernel.analysis.ledger import Change
 from taskpar_kernel.analysis.resolve import attribute, own
 from taskpar_kernel.analysis.summaries import Arguments, Signature, followable
+from taskpar_kernel.analysis.targets import iterate
 from taskpar_kernel.analysis.values import MISSING, Family, Value, family, is_library
 from taskpar_kernel.model.effects import Blocker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from taskpar_kernel.analysis.walk import Walk
 
 
@@ -42,12 +45,16 @@ def _arguments(walk: Walk, node: ast.Call) -> Arguments:
     arguments = Arguments()
     for argument in node.args:
         if isinstance(argument, ast.Starred):
-            arguments.spread.append(walk.value(argument.value))
+            value = walk.value(argument.value)
+            iterate(walk, value, argument)
+            arguments.spread.append(value)
         else:
             arguments.positional.append(walk.value(argument))
     for word in node.keywords:
         value = walk.value(word.value)
         if word.arg is None:
+            if family(value.kind) > Family.PLAIN:  # its `keys` and `__getitem__` are called
+                walk.ledger.doubt()
             arguments.spread.append(value)
         else:
             arguments.keywords[word.arg] = value
@@ -104,16 +111,43 @@ def _follow(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> 
 def _callbacks(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> None:
     """Count the functions given as arguments as called, with any of the other arguments."""
     given = arguments.all()
-    for value in given:
+    for value in _with_items(given):
         function = followable(value)
-        if function is not None:
-            summary = functions.summarise(walk, function, Signature())
+        cls = classes.class_of(value)
+        if function is not None or cls is not None:
             others = [other for other in given if other is not value]
             if callee.owner is not None:
                 others.append(callee.owner)
-            functions.merge(walk, summary, Arguments(spread=others), node)
+            if function is not None:
+                summary = functions.summarise(walk, function, Signature())
+                functions.merge(walk, summary, Arguments(spread=others), node)
+            elif cls is not None and not _only_asks(callee):
+                _made_by_library(walk, node, cls, others)
+        elif _is_users(value) and isinstance(value.obj, FunctionType):
+            walk.ledger.unclear()
         elif value.owner is not None and value.attr:
             _bound_callback(walk, node, value, arguments)
+
+
+def _with_items(given: list[Value]) -> Iterator[Value]:
+    """Give the arguments, and what displays among them hold."""
+    for value in given:
+        yield value
+        if value.items is not None:
+            yield from _with_items(list(value.items))
+
+
+def _only_asks(callee: Value) -> bool:
+    return callee.dotted in {"builtins.isinstance", "builtins.issubclass", "builtins.super"}
+
+
+def _made_by_library(
+    walk: Walk, node: ast.Call, cls: type | ast.ClassDef, others: list[Value]
+) -> None:
+    """Count a class given as an argument as called, and the methods it overrides too."""
+    classes.construct(walk, node, cls, Arguments(spread=others))
+    if classes.is_derived(cls):
+        walk.ledger.doubt()
 
 
 def _bound_callback(walk: Walk, node: ast.Call, value: Value, arguments: Arguments) -> None:

@@ -7,10 +7,12 @@ The rule: members are taken as they are stored, so that no descriptor runs.
 from __future__ import annotations
 
 import ast
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis import functions
-from taskpar_kernel.analysis.resolve import own, static_member
+from taskpar_kernel.analysis.names import FunctionNode
+from taskpar_kernel.analysis.resolve import library_name, own, static_member
 from taskpar_kernel.analysis.summaries import Arguments, Followable, followable
 from taskpar_kernel.analysis.values import (
     MISSING,
@@ -24,8 +26,17 @@ from taskpar_kernel.analysis.values import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from taskpar_kernel.analysis.walk import Walk
 
+_LOOKUPS: Final = ("__getattr__", "__getattribute__")
+_TRANSPARENT: Final = frozenset({
+    "dataclasses.dataclass", "functools.total_ordering", "enum.unique", "typing.final",
+    "typing.runtime_checkable",
+})  # fmt: skip
+"""Class decorators that give back the class they were given."""
+_EMPTY: Final = (list, dict, set, tuple, frozenset, str, int, float)
 _CONSTRUCTORS: Final = ("__new__", "__init__", "__post_init__")
 
 
@@ -53,7 +64,7 @@ def function_in(member: object) -> Followable | None:
     if isinstance(member, (staticmethod, classmethod)):
         member = member.__func__
     if isinstance(member, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return member
+        return member if is_plain_method(member) or _decorated(member, "property") else None
     return followable(Value(obj=member))
 
 
@@ -70,6 +81,59 @@ def _member(walk: Walk, kind: type | ast.ClassDef, name: str) -> object:
             if member is not MISSING:
                 return member
     return MISSING
+
+
+def only_stores(walk: Walk, node: ast.ClassDef, name: str) -> bool:
+    """Whether an attribute of instances of a class of this cell is one that just is there."""
+    if has_member(node, name) and _member(walk, node, name) is MISSING:
+        return False
+    hooked = any(_member(walk, node, hook) is not MISSING for hook in _LOOKUPS)
+    return not hooked and all(_is_stored(each, name) for each in node.body)
+
+
+def only_stores_into(walk: Walk, kind: Kind, name: str) -> bool:
+    """Whether storing an attribute of an instance of a notebook class runs none of its code."""
+    if isinstance(kind, ast.ClassDef):
+        return only_stores(walk, kind, name)
+    member = MISSING if kind is None else static_member(kind, name)
+    return not hasattr(type(member), "__set__") or isinstance(member, MemberDescriptorType)
+
+
+def _is_stored(node: ast.stmt, name: str) -> bool:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return node.name != name or is_plain_method(node)
+    if isinstance(node, (ast.Assign, ast.AnnAssign)):
+        return node.value is None or not isinstance(node.value, (ast.Call, ast.Name, ast.Attribute))
+    return isinstance(node, (ast.Pass, ast.Expr))
+
+
+def is_plain_method(node: FunctionNode) -> bool:
+    """Whether the decorators of a method leave it what its text says."""
+    known = {"staticmethod", "classmethod", "abstractmethod", "override", "final", "overload"}
+    return all(
+        (each.id if isinstance(each, ast.Name) else getattr(each, "attr", "")) in known
+        for each in node.decorator_list
+    )
+
+
+def is_derived(cls: type | ast.ClassDef) -> bool:
+    """Whether the class has bases besides `object`, whose code may call methods it overrides."""
+    bases: Sequence[object] = cls.bases if isinstance(cls, ast.ClassDef) else cls.__bases__
+    return any(base is not object for base in bases)
+
+
+def has_member(kind: Kind, name: str) -> bool:
+    """Whether a notebook class gets a special method from elsewhere: a library, a decorator.
+
+    What every object has is none: it runs no code of the notebook.
+    """
+    if kind is None or family(kind) is not Family.NOTEBOOK:
+        return False
+    if isinstance(kind, ast.ClassDef):
+        quiet = all(isinstance(base, ast.Name) and base.id == "object" for base in kind.bases)
+        return bool(not quiet or kind.decorator_list or kind.keywords)
+    member = static_member(kind, name)
+    return member is not MISSING and member is not vars(object).get(name)
 
 
 def property_of(walk: Walk, kind: Kind, name: str) -> Followable | None:
@@ -135,9 +199,39 @@ def construct(walk: Walk, node: ast.AST, cls: type | ast.ClassDef, arguments: Ar
         given = Arguments() if name == "__post_init__" else arguments
         bound = Arguments([instance, *given.positional], given.keywords, given.spread)
         functions.follow(walk, function, bound, node, fresh=True)
-    if isinstance(cls, type) and type(cls) is not type and family(type(cls)) is Family.NOTEBOOK:
+    if _is_made_otherwise(walk, cls):
         walk.ledger.unclear()
     return Value(cls, held=held, fresh=True)
+
+
+def _is_made_otherwise(walk: Walk, cls: type | ast.ClassDef) -> bool:
+    """Whether more than the constructors is called: of a metaclass, a decorator, a factory."""
+    if isinstance(cls, type):
+        users = type(cls) is not type and family(type(cls)) is Family.NOTEBOOK
+        return users or _has_factories(cls)
+    bases = [walk.value(base) for base in cls.bases]
+    known = all(isinstance(base.obj, type) or class_of(base) is not None for base in bases)
+    foreign = any(_is_made_otherwise(walk, inner) for inner in map(class_of, bases)
+                  if inner is not None and inner is not cls)  # fmt: skip
+    calls = (each.value for each in cls.body if isinstance(each, ast.AnnAssign))
+    odd = cls.keywords or any(isinstance(each, ast.Call) for each in calls)
+    replaced = any(_replaces(walk, each) for each in cls.decorator_list)
+    return bool(odd or foreign or not known or replaced)
+
+
+def _has_factories(cls: type) -> bool:
+    """Whether the constructor that `dataclass` wrote calls functions for its default values."""
+    fields = static_member(cls, "__dataclass_fields__")
+    if type(fields) is not dict:
+        return False
+    factories = (own(field, "default_factory") for field in fields.values())
+    return any(callable(each) and not any(each is kind for kind in _EMPTY) for each in factories)
+
+
+def _replaces(walk: Walk, decorator: ast.expr) -> bool:
+    """Whether a class decorator may give something else than the class it was given."""
+    head = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return library_name(walk.value(head)) not in _TRANSPARENT
 
 
 def _is_generated(cls: type | ast.ClassDef, function: Followable) -> bool:

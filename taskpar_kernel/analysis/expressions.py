@@ -7,10 +7,10 @@ is Python's, so that a name bound by a walrus is known to what comes after it.
 from __future__ import annotations
 
 import ast
-from types import MappingProxyType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from taskpar_kernel.analysis import classes, functions
+from taskpar_kernel.analysis import classes, functions, hooks
 from taskpar_kernel.analysis.ledger import Change
 from taskpar_kernel.analysis.names import Comprehension, Frame, FrameKind, target_names
 from taskpar_kernel.analysis.operators import (
@@ -30,6 +30,7 @@ from taskpar_kernel.analysis.targets import assign, iterate
 from taskpar_kernel.analysis.values import (
     MISSING,
     NO_ROOTS,
+    UNKNOWN,
     Family,
     Plain,
     Roots,
@@ -69,7 +70,9 @@ def _attribute(walk: Walk, node: ast.Attribute) -> Value:
         return functions.follow(walk, getter, Arguments([base]), node)
     known = family(base.kind)
     if base.dotted is None and known > Family.LIBRARY and not _only_stored(walk, base, node.attr):
-        walk.ledger.touch = walk.ledger.touch.ANY
+        walk.ledger.doubt()
+    elif classes.class_of(base) is not None:
+        hooks.meet(walk, hooks.ATTRIBUTES, Value())
     if known is Family.PLAIN and isinstance(base.kind, type):
         entry = method_entry(base.kind, node.attr)
         if entry is not None and entry.blocker is Blocker.DRAWING:
@@ -89,17 +92,19 @@ def _only_stored(walk: Walk, base: Value, name: str) -> bool:
     if isinstance(base.obj, type) or isinstance(base.function, ast.ClassDef):
         return True
     if isinstance(kind, ast.ClassDef):
-        hook = classes.method_of(walk, kind, "__getattr__")
-        return hook is None and classes.method_of(walk, kind, "__getattribute__") is None
+        return classes.only_stores(walk, kind, name)
     if kind is None:
         return False
     member = static_member(kind, name)
-    plain = member is MISSING or not hasattr(type(member), "__get__") or callable(member)
+    plain = member is MISSING or type(member) in _METHODS or not hasattr(type(member), "__get__")
     return (
         plain
         and static_member(kind, "__getattr__") is MISSING
         and static_member(kind, "__getattribute__") is object.__getattribute__
     )
+
+
+_METHODS: Final = frozenset({FunctionType, staticmethod, classmethod, BuiltinFunctionType})
 
 
 def _subscript(walk: Walk, node: ast.Subscript) -> Value:
@@ -114,6 +119,9 @@ def _subscript(walk: Walk, node: ast.Subscript) -> Value:
             walk.ledger.change(base, node, Change.OWN)
     elif known > Family.LIBRARY and base.dotted is None:
         walk.ledger.unclear()
+    hooks.meet(walk, hooks.KEYS, index)
+    if classes.class_of(base) is not None:
+        hooks.meet(walk, hooks.SUBSCRIPTS, Value())
     if isinstance(node.slice, ast.Slice):
         walk.ledger.spend(0.0 if is_small(base) else None)
         holder = base.kind in {list, tuple}
@@ -129,7 +137,7 @@ def _subscript(walk: Walk, node: ast.Subscript) -> Value:
 def _slice(walk: Walk, node: ast.Slice) -> Value:
     for part in (node.lower, node.upper, node.step):
         if part is not None:
-            walk.value(part)
+            hooks.meet(walk, hooks.KEYS, walk.value(part))
     return _SLICE
 
 
@@ -148,6 +156,8 @@ def _sequence(walk: Walk, node: ast.List | ast.Tuple | ast.Set) -> Value:
             if items is not None:
                 items.append(value)
     kind = _DISPLAYS[type(node)]
+    if kind is set:
+        hooks.meet(walk, hooks.KEYS, *(items or (UNKNOWN,)))
     return Value(kind, held=held, fresh=True, small=items is not None, lazy=lazy,
                  items=tuple(items) if items is not None and kind is not set else None)  # fmt: skip
 
@@ -158,13 +168,20 @@ _DISPLAYS: Final[Mapping[type, type]] = {ast.List: list, ast.Tuple: tuple, ast.S
 def _dict(walk: Walk, node: ast.Dict) -> Value:
     held: Roots = NO_ROOTS
     lazy = ""
+    items: list[Value] = []
     for key, part in zip(node.keys, node.values, strict=True):
         if key is not None:
-            held |= _kept(walk.value(key))
-        value = walk.value(part)
+            items.append(walk.value(key))
+            hooks.meet(walk, hooks.KEYS, items[-1])
+        items.append(walk.value(part))
+        if key is None and family(items[-1].kind) > Family.PLAIN:
+            walk.ledger.doubt()
+    for value in items:
         lazy = lazy or value.lazy
         held |= _kept(value)
-    return Value(dict, held=held, fresh=True, lazy=lazy, small=None not in node.keys)
+    exact = None not in node.keys
+    return Value(dict, held=held, fresh=True, lazy=lazy, small=exact,
+                 items=tuple(items) if exact else None)  # fmt: skip
 
 
 def _kept(value: Value) -> Roots:
@@ -193,6 +210,8 @@ def _formatted(walk: Walk, node: ast.FormattedValue) -> Value:
     known = family(value.kind)
     if known > Family.PLAIN:
         walk.ledger.unclear()
+    elif known is Family.PLAIN:
+        hooks.meet(walk, hooks.TEXT, value)
     walk.ledger.spend(0.0 if known is Family.SCALAR or is_small(value) else None)
     return _STRING
 
@@ -258,6 +277,8 @@ def _rounds(walk: Walk, node: Comprehension, found: list[Value]) -> None:
             found.append(walk.value(node.value))
         else:
             found.append(walk.value(node.elt))
+        if not isinstance(node, (ast.ListComp, ast.GeneratorExp)):
+            hooks.meet(walk, hooks.KEYS, *found)
 
     walk.branches(body, nothing)
 

@@ -8,15 +8,19 @@ is being walked already takes the summary found so far, and the body is walked o
 
 from __future__ import annotations
 
+import ast
 from collections import OrderedDict
+from copy import copy
+from dataclasses import replace
 from itertools import islice
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from taskpar_kernel.analysis import hooks
 from taskpar_kernel.analysis.bodies import cells_frame, live_defaults, walk_body
 from taskpar_kernel.analysis.ledger import Change, Ledger
 from taskpar_kernel.analysis.names import Frame, FrameKind, FunctionNode
-from taskpar_kernel.analysis.resolve import peek
+from taskpar_kernel.analysis.resolve import library_name, peek
 from taskpar_kernel.analysis.sources import Node, global_names, node_of
 from taskpar_kernel.analysis.summaries import (
     Arguments,
@@ -30,14 +34,18 @@ from taskpar_kernel.analysis.values import Root, Value, is_immutable
 from taskpar_kernel.analysis.walk import Walk, still_means, token_of
 from taskpar_kernel.model.effects import Blocker
 
-if TYPE_CHECKING:
-    import ast
-
 _LIMIT: Final = 2048  # summaries kept
 _DEPTH: Final = 40  # bodies inside bodies, against the recursion limit
 
 
-_kept: OrderedDict[tuple[int, Signature], tuple[object, Summary]] = OrderedDict()
+_TRANSPARENT: Final = frozenset({
+    "builtins.staticmethod", "builtins.classmethod", "builtins.property", "abc.abstractmethod",
+    "functools.wraps", "functools.lru_cache", "functools.cache", "functools.cached_property",
+    "contextlib.contextmanager", "typing.override", "typing.final", "typing.overload",
+})  # fmt: skip
+"""Decorators of functions that change nothing of what calling one does, at most how often."""
+
+_kept: OrderedDict[tuple[int, Signature, int], tuple[object, Summary]] = OrderedDict()
 
 
 def follow(
@@ -75,7 +83,7 @@ def summarise(walk: Walk, function: Followable, call: Signature) -> Summary:
         return function.summary
     body: object = function.__code__ if isinstance(function, FunctionType) else function
     captured = isinstance(function, FunctionType) and function.__closure__ is not None
-    key = (id(function if captured else body), call)
+    key = (id(function if captured else body), call, hooks.count())
     kept = _kept.get(key)
     if kept is not None and (kept[0] is body or kept[0] is function):
         summary = kept[1]
@@ -126,17 +134,39 @@ def _walked(
 def _analysed(walk: Walk, function: FunctionType | FunctionNode, call: Signature) -> Summary:
     outer = Frame(FrameKind.MODULE)
     if not isinstance(function, FunctionType):
-        return walk_body(walk.fork(outer, uses={}), function, call)
+        inner = walk.fork(outer, uses={})
+        plain = all(_is_transparent(inner, each) for each in function.decorator_list)
+        summary = walk_body(inner, function, call)
+        return summary if plain else _wrapped(summary)
     if function.__globals__.get("__name__") != "__main__":  # the wrapper of a library's decorator
         wrapped = vars(function).get("__wrapped__")
-        inner = followable(Value(obj=wrapped))
-        return _unfollowed(walk, function) if inner is None else summarise(walk, inner, call)
+        target = followable(Value(obj=wrapped))
+        if target is None:
+            return _unfollowed(walk, function)
+        summary = summarise(walk, target, call)
+        manager = function.__code__.co_qualname.startswith("contextmanager.")
+        return summary if manager else _wrapped(summary)
     node = node_of(function.__code__)
     if node is None:
         return _unfollowed(walk, function)
     if function.__closure__:
         outer = cells_frame(function, outer)
     return walk_body(walk.fork(outer, uses={}), node, call, live_defaults(function))
+
+
+def _is_transparent(walk: Walk, decorator: ast.expr) -> bool:
+    """Whether calling a function decorated so does what its text says; its names are read."""
+    head = decorator.func if isinstance(decorator, ast.Call) else decorator
+    if isinstance(decorator, ast.Call):
+        walk.value(decorator)
+    return library_name(walk.value(head)) in _TRANSPARENT
+
+
+def _wrapped(inner: Summary) -> Summary:
+    """Assume that a wrapper, besides calling the function, may do anything."""
+    ledger = copy(inner.ledger)
+    ledger.unclear()
+    return replace(inner, all_change=True, ledger=ledger, result=None, fresh=False)
 
 
 def close(walk: Walk, node: Node) -> Value:

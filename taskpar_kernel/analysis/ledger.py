@@ -87,6 +87,10 @@ class Ledger:
         self.touch = Level.ANY
         self.cost_s = None
 
+    def doubt(self) -> None:
+        """Note that anything reachable may be changed, by code whose cost is known or small."""
+        self.touch = Level.ANY
+
     def change(self, value: Value, node: ast.AST, how: Change) -> None:
         """Note that `value`'s object is changed; an object made within the statement may be."""
         if value.dotted is not None and not value.fresh:

@@ -11,6 +11,7 @@ import sys
 from types import BuiltinFunctionType, MethodType
 from typing import TYPE_CHECKING, Final
 
+from taskpar_kernel.analysis import hooks
 from taskpar_kernel.analysis.ledger import Change
 from taskpar_kernel.analysis.resolve import own
 from taskpar_kernel.analysis.tables import (
@@ -45,6 +46,11 @@ if TYPE_CHECKING:
 _HOLDING: Final = frozenset({list, tuple, dict, set, frozenset})
 _PLAIN_ENTRY: Final = Entry(frozenset({"pure"}), result=Plain)
 _SCALAR_ENTRY: Final = Entry(frozenset({"pure", "cheap"}), cost_s=0.0, result=Scalar)
+_KEPT: Final = frozenset({"append", "appendleft"})
+"""Methods of list-like types that only keep what they are given."""
+_ONE_ITEM: Final = frozenset({"add", "insert", "pop", "popleft", "popitem", "remove", "discard",
+    "setdefault", "clear", "reverse", "rotate"})  # fmt: skip
+"""Methods that walk over none of their arguments."""
 _TRIVIAL: Final = frozenset({"append", "appendleft"})
 
 
@@ -156,6 +162,7 @@ def _apply(walk: Walk, node: ast.Call, entry: Entry, callee: Value, arguments: A
         if "shallow" in words:
             ledger.change(owner, node, Change.SHALLOW)
             _put(walk, node, arguments)
+            _work_on(walk, callee.attr, owner, arguments)
         elif "changes" in words:
             ledger.change(owner, node, Change.DEEP)
     _change_keywords(walk, node, owner, arguments)
@@ -164,9 +171,21 @@ def _apply(walk: Walk, node: ast.Call, entry: Entry, callee: Value, arguments: A
         inputs = given if owner is None else [owner, *given]
         plain = is_plain if "outer" in words else is_plain_throughout
         if not (entry.quiet or "changes" in words) or not all(map(plain, inputs)):
-            ledger.touch = ledger.touch.ANY
+            ledger.doubt()
+        elif "outer" not in words:
+            hooks.meet(walk, hooks.ANYTHING, *inputs)
     ledger.spend(_cost(entry, callee, given))
     return _result(entry, callee, owner, arguments)
+
+
+def _work_on(walk: Walk, name: str, owner: Value, arguments: Arguments) -> None:
+    """Enter what a list-like's own method calls: of the items, of what it walks over."""
+    if name in _KEPT:
+        return
+    given = arguments.all()
+    if name not in _ONE_ITEM and not all(is_plain(value) for value in given):
+        walk.ledger.doubt()
+    hooks.meet(walk, hooks.ORDER | hooks.KEYS, owner, *given)
 
 
 def _receiver(callee: Value, arguments: Arguments) -> Value | None:
@@ -295,6 +314,7 @@ def _by_convention(walk: Walk, node: ast.Call, callee: Value, arguments: Argumen
         ledger.change(owner, node, Change.SHALLOW)
         ledger.spend(0.0 if name in _TRIVIAL else None)
         _put(walk, node, arguments)
+        _work_on(walk, name, owner, arguments)
         return Value(same=owner.held)
     if name in says.pure or (name.startswith(says.pure_prefixes) and name not in says.changes):
         ledger.unclear()
@@ -307,7 +327,7 @@ def _by_convention(walk: Walk, node: ast.Call, callee: Value, arguments: Argumen
     elif name in says.changes or name.startswith(says.changes_prefixes) or walk.discarded is node:
         ledger.change(owner, node, Change.DEEP)
     cost_s = says.costs.get(name)
-    ledger.touch = ledger.touch.ANY
+    ledger.doubt()
     ledger.spend(cost_s)
     if name in says.fluent:
         return Value(owner.kind, same=owner.same, held=owner.held, direct=owner.direct,

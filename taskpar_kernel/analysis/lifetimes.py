@@ -1,8 +1,8 @@
 """Say whether a cell can tell when an object ends: its statements come in, a reason or '' goes out.
 
 A worker's outcome, and what was sent out, hold objects until the end of the cell. A program sees
-that through weak references and `__del__` only. The rule: where either is about, the cell runs
-serially. No code of the notebook's objects is run.
+that through weak references, `__del__` and generators that clean up only. The rule: where one of
+them is about, the cell runs serially. No code of the notebook's objects is run.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from taskpar_kernel.analysis.closing import holds_waiting
+from taskpar_kernel.analysis.hooks import closes
 
 _WEAK = frozenset({"weakref", "_weakref", "_weakrefset"})
 
@@ -29,7 +32,12 @@ def watches_lifetimes(nodes: Sequence[ast.stmt], namespace: Mapping[str, Any]) -
             return f"`{name}` has to do with weak references, which show how long objects live"
         if module == "__main__" and any("__del__" in vars(base) for base in type.mro(kind)):
             return f"`{name}` has a `__del__`, which shows how long objects live"
-    return ""
+    waiting = holds_waiting(nodes, namespace) if closes() else ""
+    return (
+        f"{waiting} cleans up when it is let go of, which shows how long it lives"
+        if waiting
+        else ""
+    )
 
 
 _Module = type(ast)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final
 
-from taskpar_kernel.analysis import classes
+from taskpar_kernel.analysis import classes, hooks
 from taskpar_kernel.analysis.summaries import Arguments
 from taskpar_kernel.analysis.values import (
     MISSING,
     NO_ROOTS,
     NUMBERS,
+    PLAINS,
     Family,
     Kind,
     Plain,
@@ -47,10 +48,12 @@ _BINARY: Final[Mapping[type, str]] = {
 }  # fmt: skip
 
 
-_COMPARED: Final[Mapping[type, str]] = {
-    ast.Eq: "__eq__", ast.NotEq: "__ne__", ast.Lt: "__lt__", ast.LtE: "__le__", ast.Gt: "__gt__",
-    ast.GtE: "__ge__",
+_COMPARED: Final[Mapping[type, tuple[str, str]]] = {
+    ast.Eq: ("__eq__", "__eq__"), ast.NotEq: ("__ne__", "__ne__"), ast.Lt: ("__lt__", "__gt__"),
+    ast.LtE: ("__le__", "__ge__"), ast.Gt: ("__gt__", "__lt__"), ast.GtE: ("__ge__", "__le__"),
 }  # fmt: skip
+"""For each comparison the method of the left operand, and the one of the right."""
+_JOINED: Final = frozenset({list, tuple, str, bytes})
 
 
 def binary(walk: Walk, node: ast.BinOp) -> Value:
@@ -64,18 +67,44 @@ def operate(walk: Walk, node: ast.AST, op: ast.operator, left: Value, right: Val
     """Combine two values by an operator."""
     families = family(left.kind), family(right.kind)
     if Family.NOTEBOOK in families:
-        name = _BINARY[type(op)]
-        if families[0] is Family.NOTEBOOK:
-            return dunder(walk, node, left, f"__{name}__", [right])
-        return dunder(walk, node, right, f"__r{name}__", [left])
+        return _users_operator(walk, node, _BINARY[type(op)], left, right)
     if max(families) > Family.PLAIN:
         walk.ledger.unclear()
         return Value()
+    if max(families) is Family.PLAIN and not (left.kind is right.kind and left.kind in _JOINED):
+        hooks.meet(walk, hooks.NUMBERS if left.kind is not str else hooks.TEXT, left, right)
     kind = _combined(op, left.kind, right.kind)
     small = is_small(left) and is_small(right)
     walk.ledger.spend(0.0 if small else None)
     held: Roots = left.reach | right.reach if kind in {list, tuple} else NO_ROOTS
     return Value(kind, held=held, fresh=True, small=small)
+
+
+def operate_in_place(walk: Walk, node: ast.AugAssign, old: Value, value: Value) -> Value:
+    """Do `old += value` where the object may have a method for it."""
+    if family(old.kind) is Family.NOTEBOOK:
+        name = f"__i{_BINARY[type(node.op)]}__"
+        if classes.method_of(walk, old.kind, name) is not None:
+            return dunder(walk, node, old, name, [value])
+        if classes.has_member(old.kind, name):
+            walk.ledger.doubt()
+    return operate(walk, node, node.op, old, value)
+
+
+def _users_operator(walk: Walk, node: ast.AST, name: str, left: Value, right: Value) -> Value:
+    """Follow the methods that may answer: the right operand's is asked if the left's declines."""
+    found: list[Value] = []
+    for base, method, other in ((left, f"__{name}__", right), (right, f"__r{name}__", left)):
+        if classes.method_of(walk, base.kind, method) is not None:
+            found.append(dunder(walk, node, base, method, [other]))
+        elif family(base.kind) not in {Family.SCALAR, Family.NOTEBOOK} or classes.has_member(
+            base.kind, method
+        ):
+            walk.ledger.doubt()
+    if not found:
+        walk.ledger.unclear()
+        return Value()
+    return found[0] if len(found) == 1 else found[0].joined(found[1])
 
 
 def _combined(op: ast.operator, left: Kind, right: Kind) -> Kind:
@@ -101,6 +130,8 @@ def unary(walk: Walk, node: ast.UnaryOp) -> Value:
     if known > Family.PLAIN:
         walk.ledger.unclear()
         return Value()
+    if known is Family.PLAIN:
+        hooks.meet(walk, hooks.NUMBERS, operand)
     walk.ledger.spend(0.0 if is_small(operand) else None)
     if isinstance(node.op, ast.Not):
         return Value(bool, small=True)
@@ -135,31 +166,54 @@ def nothing() -> None:
 def truth(walk: Walk, value: Value) -> None:
     """Test a value: an unknown type may run code to answer."""
     if family(value.kind) > Family.LIBRARY and value.dotted is None:
-        walk.ledger.touch = walk.ledger.touch.ANY
+        walk.ledger.doubt()
+    elif value.kind not in PLAINS or value.kind is Plain:
+        hooks.meet(walk, hooks.NUMBERS, value)
 
 
 def compare(walk: Walk, node: ast.Compare) -> Value:
     """Evaluate a chain of comparisons."""
-    values = [walk.value(node.left)]
-    plain = Family.SCALAR
-    for op, right in zip(node.ops, node.comparators, strict=True):
-        values.append(walk.value(right))
-        if isinstance(op, (ast.Is, ast.IsNot)):
-            continue
-        for value in values[-2:]:
-            known = family(value.kind)
-            if known is Family.NOTEBOOK and type(op) in _COMPARED:
-                other = values[-1] if value is values[-2] else values[-2]
-                if classes.method_of(walk, value.kind, _COMPARED[type(op)]) is None:
-                    continue
-                return dunder(walk, node, value, _COMPARED[type(op)], [other])
-            plain = max(plain, known)
+    values = [walk.value(node.left), *map(walk.value, node.comparators)]
+    compared = [
+        value
+        for op, *pair in zip(node.ops, values, values[1:], strict=False)
+        if not isinstance(op, (ast.Is, ast.IsNot))
+        for value in pair
+    ]
+    plain = max((family(value.kind) for value in compared), default=Family.SCALAR)
+    if plain is Family.NOTEBOOK:
+        found = [
+            _users_comparison(walk, node, op, left, right)
+            for op, left, right in zip(node.ops, values, values[1:], strict=False)
+        ]
+        return found[0] if len(found) == 1 else Value()
     if plain > Family.PLAIN:
         walk.ledger.unclear()
+    elif plain is Family.PLAIN:
+        hooks.meet(walk, hooks.ORDER, *compared)
     walk.ledger.spend(0.0 if all(map(is_small, values)) or plain is Family.SCALAR else None)
     return Value(
         bool if plain is Family.SCALAR else Plain, fresh=True, small=plain is Family.SCALAR
     )
+
+
+def _users_comparison(walk: Walk, node: ast.AST, op: ast.cmpop, left: Value, right: Value) -> Value:
+    """Compare where one side is of a notebook class: the other side's method may be asked too."""
+    if type(op) not in _COMPARED:
+        if not isinstance(op, (ast.Is, ast.IsNot)):
+            walk.ledger.unclear()
+        return Value()
+    found: list[Value] = []
+    for base, method, other in zip((left, right), _COMPARED[type(op)], (right, left), strict=True):
+        names = (method, "__eq__") if method == "__ne__" else (method,)
+        for name in names:
+            if classes.method_of(walk, base.kind, name) is not None:
+                found.append(dunder(walk, node, base, name, [other]))
+            elif classes.has_member(base.kind, name):
+                walk.ledger.doubt()
+        if family(base.kind) not in {Family.SCALAR, Family.NOTEBOOK}:
+            walk.ledger.doubt()
+    return found[0] if len(found) == 1 else Value()
 
 
 def conditional(walk: Walk, node: ast.IfExp) -> Value:

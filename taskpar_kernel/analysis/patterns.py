@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from taskpar_kernel.analysis import hooks
 from taskpar_kernel.analysis.resolve import element
 from taskpar_kernel.analysis.values import Family, Value, family
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def match_pattern(walk: Walk, pattern: ast.pattern, subject: Value) -> None:
     """Match `subject`: every capture may bind it or a part of it."""
     if isinstance(pattern, ast.MatchValue):
-        walk.value(pattern.value)
+        _match_value(walk, pattern, subject)
     elif isinstance(pattern, ast.MatchAs):
         if pattern.pattern is not None:
             match_pattern(walk, pattern.pattern, subject)
@@ -33,7 +34,15 @@ def match_pattern(walk: Walk, pattern: ast.pattern, subject: Value) -> None:
     else:
         _match_parts(walk, pattern, subject)
     if family(subject.kind) > Family.LIBRARY:
-        walk.ledger.touch = walk.ledger.touch.ANY
+        walk.ledger.doubt()
+
+
+def _match_value(walk: Walk, pattern: ast.MatchValue, subject: Value) -> None:
+    """Compare the subject: either side's `__eq__` may answer."""
+    value = walk.value(pattern.value)
+    if family(value.kind) > Family.PLAIN:
+        walk.ledger.doubt()
+    hooks.meet(walk, hooks.ORDER, subject, value)
 
 
 def _match_parts(walk: Walk, pattern: ast.pattern, subject: Value) -> None:
@@ -50,5 +59,6 @@ def _match_parts(walk: Walk, pattern: ast.pattern, subject: Value) -> None:
             walk.store(pattern.rest, Value(dict, held=subject.reach, fresh=True), pattern)
     elif isinstance(pattern, ast.MatchClass):
         walk.value(pattern.cls)
+        hooks.meet(walk, hooks.CLASS_CHECKS | hooks.ATTRIBUTES, Value())
         for each in (*pattern.patterns, *pattern.kwd_patterns):
             match_pattern(walk, each, part)

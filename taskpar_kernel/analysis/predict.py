@@ -28,7 +28,9 @@ def predict(node: ast.stmt | ast.expr, scope: Scope) -> Effects:
     walk = Walk(_GRAMMAR, scope, Session(), Frame(FrameKind.MODULE))
     try:
         if isinstance(node, ast.expr):
-            walk.value(node)
+            lazy = walk.value(node).lazy
+            if lazy and not isinstance(node, ast.GeneratorExp):  # that one is used up in parts
+                walk.ledger.block(Blocker.HANDLE, node, lazy)
         else:
             walk.run((node,))
     except RecursionError:

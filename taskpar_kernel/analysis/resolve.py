@@ -10,7 +10,7 @@ import ast
 import sys
 from collections import OrderedDict, defaultdict, deque
 from itertools import islice
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis.values import (
@@ -21,6 +21,7 @@ from taskpar_kernel.analysis.values import (
     Scalar,
     Value,
     family,
+    is_library,
 )
 
 if TYPE_CHECKING:
@@ -33,9 +34,17 @@ _CONTAINERS: Final = frozenset(
 _PEEK = 20  # elements looked at to tell what a container holds
 
 
+def own_dict(base: Value) -> Value:
+    """Describe `base.__dict__`: of an instance, it is a part of it that cannot travel alone."""
+    own = "" if isinstance(base.obj, type) else "an instance's own dict"
+    return Value(dict, same=base.reach, lazy=own)
+
+
 def attribute(base: Value, name: str) -> Value:
     """Describe `base.name`."""
     obj = base.obj
+    if name == "__dict__" and base.dotted is None:
+        return own_dict(base)
     if isinstance(obj, ModuleType):
         return _member(obj, name)
     if obj is MISSING and base.dotted is not None:
@@ -115,7 +124,7 @@ def element(base: Value, index: object = MISSING) -> Value:
     """Describe an element of `base`: the one at `index` if that is known, else any of them."""
     if family(base.kind) is Family.SCALAR:
         return Value(base.kind if base.kind in {str, bytes} else Scalar, small=True)
-    if base.items is not None:
+    if base.items is not None and base.kind is not dict:
         if isinstance(index, int) and -len(base.items) <= index < len(base.items):
             return base.items[index]
         if base.items:
@@ -154,6 +163,18 @@ def own(obj: object, name: str) -> object:
         return object.__getattribute__(obj, name)
     except AttributeError:
         return None
+
+
+def library_name(value: Value) -> str:
+    """Give the dotted name of a function or class of a library; '' for everything else."""
+    if value.dotted is not None:
+        return value.dotted
+    if not isinstance(value.obj, (FunctionType, BuiltinFunctionType, type)):
+        return ""
+    module, name = own(value.obj, "__module__"), own(value.obj, "__qualname__")
+    if not isinstance(module, str) or not is_library(module) or "<locals>" in str(name):
+        return ""
+    return f"{module}.{name}"
 
 
 def peek(obj: object, limit: int = _PEEK) -> Iterator[object]:

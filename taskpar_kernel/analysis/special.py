@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from taskpar_kernel.analysis import hooks
 from taskpar_kernel.analysis.ledger import Change
-from taskpar_kernel.analysis.resolve import attribute
+from taskpar_kernel.analysis.resolve import attribute, own_dict
 from taskpar_kernel.analysis.summaries import Arguments
 from taskpar_kernel.analysis.values import MISSING, Family, Value, family, is_plain
 from taskpar_kernel.analysis.walk import Walk
@@ -83,13 +84,23 @@ def _next(walk: Walk, node: ast.Call, arguments: Arguments) -> Value | None:
     return Value(same=source.reach)
 
 
-def _without_arguments(walk: Walk, node: ast.Call, arguments: Arguments) -> Value | None:
+def _vars(walk: Walk, node: ast.Call, arguments: Arguments) -> Value | None:
+    _dir(walk, node, arguments)
+    return own_dict(arguments.positional[0]) if arguments.positional else Value()
+
+
+def _dir(walk: Walk, node: ast.Call, arguments: Arguments) -> Value | None:
     of_module = bool(arguments.positional and arguments.positional[0].dotted)
     if of_module or (not arguments.all() and not walk.in_function):
         walk.ledger.block(Blocker.NAMESPACE, node)
     walk.ledger.spend(0.0)
-    same = arguments.positional[0].reach if arguments.positional else frozenset()
-    return Value(same=same)
+    hooks.meet(walk, hooks.ANYTHING, *arguments.all())
+    return Value()
+
+
+def _is_kind(walk: Walk, _node: ast.Call, _arguments: Arguments) -> Value | None:
+    hooks.meet(walk, hooks.CLASS_CHECKS, Value())
+    return None
 
 
 def _setattr(walk: Walk, node: ast.Call, arguments: Arguments) -> Value | None:
@@ -110,6 +121,7 @@ def _getattr(walk: Walk, node: ast.Call, arguments: Arguments) -> Value | None:
         return None
     if family(base.kind) > Family.LIBRARY and not base.dotted:
         walk.ledger.unclear()
+    hooks.meet(walk, hooks.ATTRIBUTES, Value())
     walk.ledger.spend(0.0)
     return attribute(base, name)
 
@@ -135,8 +147,10 @@ SPECIAL: Final[Mapping[str, Special]] = {
     "builtins.open": _open,
     "io.open": _open,
     "builtins.next": _next,
-    "builtins.vars": _without_arguments,
-    "builtins.dir": _without_arguments,
+    "builtins.vars": _vars,
+    "builtins.dir": _dir,
+    "builtins.isinstance": _is_kind,
+    "builtins.issubclass": _is_kind,
     "builtins.setattr": _setattr,
     "builtins.delattr": _setattr,
     "builtins.getattr": _getattr,

@@ -11,7 +11,7 @@ import sys
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Final
 
-from taskpar_kernel.analysis import classes, functions
+from taskpar_kernel.analysis import classes, functions, hooks
 from taskpar_kernel.analysis.ledger import Change, text_of
 from taskpar_kernel.analysis.names import (
     Frame,
@@ -20,9 +20,10 @@ from taskpar_kernel.analysis.names import (
     bindings_of,
     bound_by_alias,
 )
-from taskpar_kernel.analysis.operators import operate
+from taskpar_kernel.analysis.operators import operate, operate_in_place
 from taskpar_kernel.analysis.patterns import match_pattern
-from taskpar_kernel.analysis.summaries import Arguments
+from taskpar_kernel.analysis.resolve import library_name
+from taskpar_kernel.analysis.summaries import Arguments, followable
 from taskpar_kernel.analysis.targets import assign, iterate, store_item
 from taskpar_kernel.analysis.values import LIST_LIKE, Family, Value, family
 from taskpar_kernel.model.effects import Blocker
@@ -73,7 +74,7 @@ def _augmented(walk: Walk, node: ast.AugAssign) -> None:
     value = walk.value(node.value)
     if family(old.kind) is not Family.SCALAR:
         walk.ledger.change(old, node, Change.DEEP)
-    assign(walk, target, operate(walk, node, node.op, old, value))
+    assign(walk, target, operate_in_place(walk, node, old, value))
 
 
 def _in_place(walk: Walk, node: ast.AugAssign, old: Value, value: Value) -> Value:
@@ -86,17 +87,20 @@ def _in_place(walk: Walk, node: ast.AugAssign, old: Value, value: Value) -> Valu
             walk.ledger.unclear()
         else:
             walk.ledger.spend(0.0 if value.small else None)
+            hooks.meet(walk, hooks.NUMBERS, value, *((old,) if old.kind is not list else ()))
         walk.ledger.change(old, node, Change.SHALLOW)
         return old.holding(value.reach)
     walk.ledger.spend(None)
     walk.ledger.change(old, node, Change.SHALLOW)
     if known is Family.PLAIN and family(value.kind) <= Family.PLAIN:
+        hooks.meet(walk, hooks.NUMBERS, old, value)
         return old
-    if (
-        known is Family.UNKNOWN and old.direct
-    ):  # a list-like: rechecked; anything else counts as any
+    if known is Family.UNKNOWN and old.direct:  # list-like: rechecked; anything else counts as any
+        if family(value.kind) > Family.PLAIN and not value.lazy:
+            walk.ledger.doubt()
+        hooks.meet(walk, hooks.NUMBERS, value)
         return old
-    result = operate(walk, node, node.op, old, value)
+    result = operate_in_place(walk, node, old, value)
     return result.joined(old)
 
 
@@ -133,8 +137,6 @@ def _module(dotted: str) -> Value:
 
 
 def _import_from(walk: Walk, node: ast.ImportFrom) -> None:
-    if node.module == "__future__":
-        return
     walk.ledger.block(Blocker.IMPORT, node)
     walk.ledger.spend(None)
     source = _module(node.module or "")
@@ -153,7 +155,7 @@ def _import_from(walk: Walk, node: ast.ImportFrom) -> None:
 
 def _function(walk: Walk, node: FunctionNode) -> None:
     for decorator in node.decorator_list:
-        walk.value(decorator)
+        _decorate(walk, decorator, Value(FunctionType, function=node))
     args = node.args
     for default in (*args.defaults, *args.kw_defaults):
         if default is not None:
@@ -171,8 +173,9 @@ def _function(walk: Walk, node: FunctionNode) -> None:
 
 
 def _class(walk: Walk, node: ast.ClassDef) -> None:
-    for part in (*node.decorator_list, *node.bases, *(word.value for word in node.keywords)):
-        walk.value(part)
+    bases = [walk.value(base) for base in node.bases]
+    for word in node.keywords:
+        walk.value(word.value)
     if walk.at_top:
         walk.ledger.block(Blocker.DEFINITION, node, f"class {node.name}")
     bindings = bindings_of(node.body)
@@ -184,7 +187,43 @@ def _class(walk: Walk, node: ast.ClassDef) -> None:
         walk.run(node.body)
     finally:
         walk.frame, walk.uses = outer, uses
-    walk.store(node.name, Value(type, function=node), node)
+    made = Value(type, function=node)
+    if node.keywords or not (all(map(_is_quiet_base, bases)) and all(map(_is_quiet, node.body))):
+        walk.ledger.doubt()
+    for base in bases:
+        hook = classes.method_of(walk, classes.class_of(base), "__init_subclass__")
+        if hook is not None:
+            classes.call_method(walk, node, hook, made, Arguments())
+    for decorator in node.decorator_list:
+        _decorate(walk, decorator, made)
+    walk.store(node.name, made, node)
+
+
+def _decorate(walk: Walk, decorator: ast.expr, made: Value) -> None:
+    """Call a decorator with the function or class that was just made.
+
+    One that a library names (`property`, `functools.wraps(f)`, `dataclass`) only wraps it.
+    """
+    value = walk.value(decorator)
+    function = followable(value)
+    if function is not None:
+        functions.follow(walk, function, Arguments([made]), decorator)
+        return
+    named = walk.value(decorator.func) if isinstance(decorator, ast.Call) else value
+    if not library_name(named):
+        walk.ledger.doubt()
+
+
+def _is_quiet_base(base: Value) -> bool:
+    """Whether deriving from the class runs no code of the notebook."""
+    return type(base.obj) is type and family(base.obj) <= Family.LIBRARY
+
+
+def _is_quiet(node: ast.stmt) -> bool:
+    """Whether a class with this in its body calls nothing more for it (`__set_name__`)."""
+    if isinstance(node, (ast.Assign, ast.AnnAssign)):
+        return node.value is None or isinstance(node.value, ast.Constant)
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Pass, ast.Expr))
 
 
 def _if(walk: Walk, node: ast.If) -> None:
@@ -195,7 +234,7 @@ def _if(walk: Walk, node: ast.If) -> None:
 def _test(walk: Walk, node: ast.expr) -> None:
     value = walk.value(node)
     if family(value.kind) > Family.LIBRARY:
-        walk.ledger.touch = walk.ledger.touch.ANY
+        walk.ledger.doubt()
 
 
 def _for(walk: Walk, node: ast.For | ast.AsyncFor) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from taskpar_kernel.analysis import classes, functions
+from taskpar_kernel.analysis import classes, functions, hooks
 from taskpar_kernel.analysis.ledger import Change
 from taskpar_kernel.analysis.resolve import element
 from taskpar_kernel.analysis.summaries import Arguments
@@ -61,6 +61,10 @@ def _store_attribute(walk: Walk, target: ast.Attribute, value: Value) -> None:
     method = classes.method_of(walk, base.kind, "__setattr__")
     if method is not None:
         classes.call_method(walk, target, method, base, Arguments([Value(str), value]))
+    elif family(base.kind) is Family.NOTEBOOK and not classes.only_stores_into(
+        walk, base.kind, target.attr
+    ):
+        ledger.doubt()
     ledger.change(base, target, Change.OWN)
     walk.put_into(target.value, value)
 
@@ -68,7 +72,12 @@ def _store_attribute(walk: Walk, target: ast.Attribute, value: Value) -> None:
 def store_item(walk: Walk, target: ast.Subscript, value: Value | None) -> None:
     """Store into (or, without a value, delete from) `base[index]`."""
     base = walk.value(target.value)
-    walk.value(target.slice)
+    index = walk.value(target.slice)
+    if isinstance(target.slice, ast.Slice):
+        if value is not None and family(value.kind) > Family.PLAIN and not value.lazy:
+            walk.ledger.doubt()
+    else:
+        hooks.meet(walk, hooks.KEYS, index, *((base,) if family(index.kind) else ()))
     name = "__delitem__" if value is None else "__setitem__"
     if value is not None:
         _refuse_lazy(walk, base, value, target)
@@ -107,9 +116,21 @@ def iterate(walk: Walk, source: Value, node: ast.AST) -> Value:
             return Value(same=source.reach)
         found = functions.follow(walk, function, Arguments([source]), node)
         walk.ledger.spend(None)
+        if not found.lazy and family(found.kind) > Family.PLAIN:  # it has a `__next__`
+            _step(walk, node, found, source)
         return Value(same=source.reach | found.held)
     if known > Family.PLAIN and source.dotted is None:
         walk.ledger.unclear()
     elif not is_small(source):
         walk.ledger.spend(None)
     return element(source)
+
+
+def _step(walk: Walk, node: ast.AST, found: Value, source: Value) -> None:
+    """Call `__next__` of what an `__iter__` gave, which may be the object itself."""
+    method = classes.method_of(walk, found.kind, "__next__")
+    if method is None:
+        walk.ledger.unclear()
+    else:
+        stepped = source if found.kind is source.kind else found
+        classes.call_method(walk, node, method, stepped, Arguments())

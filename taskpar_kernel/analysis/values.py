@@ -68,7 +68,8 @@ class Value:
     merely hold. `direct` says that it is the very object each root in `same` is bound to. `fresh`
     says that it was made within the statement. `dotted` is the path of something that belongs to a
     library module. `owner` and `attr` describe an attribute of another value. `lazy` is an iterator
-    or an open file that nobody has consumed yet.
+    or an open file that nobody has consumed yet, or another thing that cannot travel as it is.
+    `items` are what a display holds, of a dict its keys and values.
     """
 
     __slots__ = (

@@ -37,6 +37,7 @@ class Blocker(enum.Enum):
     WORLD = "changes the world outside (runs programs, uses the network, writes files natively)"
     AMBIENT = "changes process-wide state (options, random generators, environment)"
     CLOCK = "reads the clock"
+    PROCESS = "asks about the process or thread it runs in"
     DEFINITION = "defines a function or a class, which lives at home"
     IMPORT = "imports, which changes the process"
     CONTROL = "steers the flow of the program around it"

@@ -94,6 +94,12 @@ class ArrayReducer:
             self.arrays.append((low, high, value))
 
 
+def reduce_dtype(dtype: Any) -> Any:
+    """Return the reduction of a data type: numpy's own object, where numpy has one."""
+    own = sys.modules["numpy"].dtype
+    return (own, (dtype.char,)) if own(dtype.char) is dtype else NotImplemented
+
+
 def _array_reduction(value: Any, low: int, span: int) -> Any:
     np = sys.modules["numpy"]
     dense = value.flags.forc

@@ -35,10 +35,10 @@ from taskpar_kernel.transport.arrays import (
     Span,
     memory_of,
     overlapping,
+    reduce_dtype,
     shared_roots,
     span_of_buffer,
 )
-from taskpar_kernel.transport.exactness import exact_reduction, refuse_inexact
 from taskpar_kernel.transport.functions import (
     CLASS_MAKERS,
     Classes,
@@ -46,8 +46,18 @@ from taskpar_kernel.transport.functions import (
     reduce_class,
     reduce_function,
 )
+from taskpar_kernel.transport.own import (
+    NAMED,
+    OWN,
+    Place,
+    dotted,
+    find_own,
+    is_hidden_generator,
+    travels_by_value,
+)
 from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
-from taskpar_kernel.transport.states import frame_parts, without_cache
+from taskpar_kernel.transport.states import frame_parts, package_of, without_cache
+from taskpar_kernel.transport.ways import Kinds, content_of
 
 Reference = tuple[Key, int]
 Check = Callable[[], None]
@@ -85,7 +95,10 @@ class Numbered:
                 id(d) for o in objects.values() if (d := getattr(o, "__dict__", None))
             )
             objects = {i: o for i, o in objects.items() if id(o) not in dicts}
-        return cls(objects, {id(o): i for i, o in objects.items()}, dicts)
+        index_of = {id(o): i for i, o in objects.items()}
+        for known in NAMED.keys() & index_of.keys():
+            del objects[index_of.pop(known)]
+        return cls(objects, index_of, dicts)
 
     def forget(self, *parts: object) -> None:
         """Drop the message's own containers, which are nobody's objects."""
@@ -107,11 +120,18 @@ class Parcel:
     owned: frozenset[Span] = frozenset()
     """Those of `spans` in which pandas frames keep their data: sharing among them cannot be seen,
     because they copy on write."""
+    own: frozenset[tuple[Place, bytes | None]] = frozenset()
+    """The process's own objects to which it refers, with what they hold."""
 
     @property
     def nbytes(self) -> int:
         """Size in bytes, buffers included."""
         return len(self.inband) + sum(b.nbytes for b in self.buffers)
+
+    def refuse_kept(self) -> None:
+        """Raise `NotPortable` if an object is copied that a module of this process keeps."""
+        numbered = self.numbered
+        OWN.refuse_values({i: numbered.objects[n] for i, n in numbered.index_of.items()})
 
     def fingerprint(self) -> tuple[bytes, bytes]:
         """Return what two equal states of the same objects, in the same process, have in common."""
@@ -167,9 +187,16 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(file, protocol=5, buffer_callback=buffers.append)
         self.exact = True
         self.arrays = ArrayReducer(roots, known)
+        self.own: dict[Place, bytes | None] = {}
+        self.inside_own = False
+        """Whether it pickles what one of the process's own objects holds."""
         self._ndarray: Any = getattr(sys.modules.get("numpy"), "ndarray", ())
+        self._dtype: Any = getattr(sys.modules.get("numpy"), "dtype", ())
+        self._kinds = Kinds(self.dispatch_table)
+        self._met: set[int] = set()
+        self._places = OWN.places
 
-    def reducer_override(self, obj: Any) -> Any:
+    def reducer_override(self, obj: Any) -> Any:  # noqa: C901, PLR0911 - the hot path, in one place
         kind = type(obj)
         if kind is types.FunctionType:
             return reduce_function(obj)
@@ -181,17 +208,58 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             reduction = self.arrays.reduce(obj)
             if reduction is not NotImplemented or kind is self._ndarray:
                 return reduction
+        if isinstance(obj, self._dtype):
+            return reduce_dtype(obj)
         if kind is types.ModuleType and sys.modules.get(obj.__name__) is not obj:
             raise NotPortable(f"the module {obj.__name__!r} cannot be imported by name")
-        if kind.__module__.partition(".")[0] == "pandas":
+        if package_of(kind) == "pandas":
             self.arrays.own(frame_parts(obj))
             if (bare := without_cache(obj)) is not None:
                 return bare
-        refuse_inexact(obj, kind)
+        if self.exact and (reference := self._reference(obj, kind)) is not None:
+            return reference
+        self._kinds.refuse(obj, kind)
         if isinstance(obj, self._ndarray):
             self.arrays.subclass(obj)
-        reduction = exact_reduction(obj, kind, self.dispatch_table) if self.exact else None
+        reduction = self._kinds.reduction(obj, kind) if self.exact else None
         return reduction or super().reducer_override(obj)
+
+    def _reference(self, obj: Any, kind: type) -> Any:
+        """Return a reduction that finds the receiver's own object, if the process keeps `obj`."""
+        if id(kind) not in self._met:
+            self._met.add(id(kind))
+            OWN.fresh(kind)
+        if id(obj) not in self._places:
+            return None
+        place = OWN.place_of(obj)
+        if place is None or (travels_by_value(kind) and not is_hidden_generator(place)):
+            return None
+        digest = None if self.inside_own else _digest_of_own(obj, place)
+        self.own[place] = digest
+        return _own_object, (place, digest)
+
+
+def _own_object(place: Place, digest: bytes | None) -> Any:
+    found = find_own(place)
+    if digest is not None and digest != _digest_of_own(found, place):
+        raise NotPortable(f"{dotted(place)} holds something else here")
+    return found
+
+
+def _digest_of_own(obj: Any, place: Place) -> bytes | None:
+    """Return what two equal states of a process's own object have in common; None: it has none."""
+    if isinstance(obj, types.BuiltinMethodType | types.MethodType):
+        return _digest_of_own(obj.__self__, OWN.place_of(obj.__self__) or place)
+    state = None if is_hidden_generator(place) else content_of(obj)
+    if state is None:
+        NAMED[id(obj)] = obj
+        return None
+    NAMED.pop(id(obj), None)
+    inband, buffers, _ = _dump(state, {}, {}, _ComparingPickler, True, inside_own=True)
+    digest = xxhash.xxh3_128(inband)
+    for buffer in buffers:
+        digest.update(buffer.raw())
+    return digest.digest()
 
 
 class _ReferringPickler(_Pickler):
@@ -298,6 +366,7 @@ def pickle_value(
     Raises:
         NotPortable: the value, or a part of it, would not arrive as it is.
     """
+    OWN.update()
     kind: type[_Pickler] = _ReferringPickler if known else _Pickler
     if comparing:
         kind = _ComparingPickler
@@ -327,21 +396,25 @@ def pickle_value(
         Numbered.of(memo.values()),
         tuple(spans),
         pickler.arrays.owned_spans,
+        frozenset(pickler.own.items()),
     )
 
 
-def _dump(
+def _dump(  # noqa: PLR0913 - what a pickler is made of
     value: object,
     known: Mapping[int, Reference],
     roots: Mapping[int, Any],
     kind: type[_Pickler],
     exact: bool,
-    check: Check | None,
+    check: Check | None = None,
+    *,
+    inside_own: bool = False,
 ) -> tuple[bytes, list[pickle.PickleBuffer], _Pickler]:
     buffers = list[pickle.PickleBuffer]()
     file = io.BytesIO() if check is None else _Checked(check)
     pickler = kind(file, buffers, known, roots)
     pickler.exact = exact
+    pickler.inside_own = inside_own
     try:
         pickler.dump(value)
     except (NotPortable, Hurried, KeyboardInterrupt, SystemExit):

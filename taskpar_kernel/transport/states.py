@@ -42,7 +42,7 @@ def shallow_state(value: Any) -> State | None:  # noqa: PLR0911
         return "set", tuple(value)
     if kind is random.Random:
         return "random", value.getstate()
-    module = kind.__module__.partition(".")[0]
+    module = package_of(kind)
     if module == "numpy":
         return _numpy_state(value)
     if module == "pandas":
@@ -133,15 +133,36 @@ def _arrays_of(values: Any) -> list[Any]:
     return [values, *(part for part in inner if part is not None)]
 
 
-def is_ordinary(kind: type) -> bool:
-    """Whether instances keep all their state in `__dict__` and `__slots__`.
+def is_ordinary(kind: type, root: type = object) -> bool:
+    """Whether instances keep all state in `__dict__` and `__slots__`, but for what `root` has.
 
-    Types written in C may look like Python classes, but their instances are larger than that.
+    Types written in C may look like Python classes, but their instances are larger than that. Other
+    bases written in C do not count if they add nothing (`ValueError` to `BaseException`).
     """
-    if not all(base.__flags__ & _HEAP_TYPE for base in kind.__mro__[:-1]):
+    if not is_heap_type(kind):
         return False
-    words = len(_slots(kind)) + (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0)
-    return kind.__basicsize__ == object.__basicsize__ + words * _WORD
+    inner = [base for base in kind.__mro__ if not is_heap_type(base)]
+    if any(base.__basicsize__ != root.__basicsize__ for base in inner if base is not object):
+        return False
+    words = len(_slots(kind)) + _pointers(kind) - _pointers(root)
+    return kind.__basicsize__ == root.__basicsize__ + words * _WORD
+
+
+def _pointers(kind: type) -> int:
+    """Return how many words of an instance lead to its `__dict__` and weak references."""
+    offset = kind.__dictoffset__  # negative: before the object, or after its last item
+    return (offset > 0 or (offset < 0 and kind.__itemsize__ > 0)) + (kind.__weakrefoffset__ > 0)
+
+
+def package_of(kind: type) -> str:
+    """Return the name of the outermost package that a class says it comes from."""
+    module = kind.__module__
+    return module.partition(".")[0] if isinstance(module, str) else ""
+
+
+def is_heap_type(kind: type) -> bool:
+    """Whether the class was made while the program ran, as Python classes are."""
+    return bool(kind.__flags__ & _HEAP_TYPE)
 
 
 def _slots(kind: type) -> list[types.MemberDescriptorType]:

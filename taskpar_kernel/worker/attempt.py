@@ -27,6 +27,7 @@ from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.ids import HOME, Key
 from taskpar_kernel.model.messages import ITEMS_NAME, AtGate, Attempt, Finished, Replica
 from taskpar_kernel.transport.arrays import memory_of
+from taskpar_kernel.transport.own import OWN
 from taskpar_kernel.transport.pickling import (
     Numbered,
     Parcel,
@@ -427,6 +428,8 @@ class Attempts:
                 key, index = reference = known[id(obj)]
                 if type(obj).__module__ in _PARTS_OF_FRAMES or id(obj) in parts:
                     continue
+                if OWN.place_of(obj) is not None:  # the mark has told that it is as it was
+                    continue
                 state = shallow_state(obj) if is_mutable(obj) else None
                 if state is not None and not _is_array(obj):
                     states.append((reference, state))
@@ -538,8 +541,10 @@ def _pickle_outcome(
     if parcel is not None and not (
         parcel.numbered.index_of.keys() & known.keys() or overlaps(parcel, _spans(involved))
     ):
+        parcel.refuse_kept()
         return parcel, False
     parcel = pickle_value(value, known)
+    parcel.refuse_kept()
     if parcel.spans and overlaps(parcel, _spans(involved)):
         raise NotPortable("its result is a view into the memory of an array it read")
     return parcel, True

@@ -59,6 +59,8 @@ class Live:
     mark: object = None
     copies: frozenset[Key] = frozenset()
     """The bundles of which it holds copies, because it came from another worker."""
+    own: object = None
+    """The process's own objects it refers to, with what they held when it was marked."""
 
     @property
     def constant(self) -> bool:
@@ -66,8 +68,17 @@ class Live:
         return not self.known
 
     def present_mark(self) -> object:
-        """Return what stays equal as long as nothing in the bundle changed (same process only)."""
-        return self._mark_of(pickle_value(self.names))
+        """Return what stays equal as long as nothing in the bundle changed (same process only).
+
+        Raises:
+            NotPortable: one of the process's own objects was changed, which cannot be sent.
+        """
+        parcel = pickle_value(self.names)
+        if self.mark is None:
+            self.own = parcel.own
+        elif self.own != parcel.own:
+            raise NotPortable("it changed an object that a library keeps")
+        return self._mark_of(parcel)
 
     def settle(self) -> None:
         """Mark the bundle as it is now, and let go of objects that its names do not reach."""
@@ -76,7 +87,7 @@ class Live:
         self.keep = [obj for obj in self.keep if id(obj) in reached]
         self.known = {i: ref for i, ref in self.known.items() if i in reached}
         if not self.constant:
-            self.mark = self._mark_of(parcel)
+            self.mark, self.own = self._mark_of(parcel), parcel.own
 
     def without(self, changed: frozenset[int]) -> Live:
         """Return the part of the bundle that does not reach these objects (by id)."""

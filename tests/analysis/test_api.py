@@ -31,7 +31,7 @@ def test_statements_come_in_order_with_their_lines_and_text() -> None:
         (1, 1), (2, 2), (4, 6), (8, 9), (10, 10),
     ]  # fmt: skip
     assert statements[1].source == "xs = [1, 2]"
-    assert statements[3].effects.reads == {"f", "math", "xs"}
+    assert statements[3].effects.reads == {"deco", "f", "math", "xs"}
     assert statements[3].effects.changes == {"xs"}
 
 
@@ -40,7 +40,7 @@ def test_it_prints_as_an_aligned_table() -> None:
     lines = text.splitlines()
     assert lines[0].split() == ["line", "source", "reads", "writes", "changes", "why", "at", "home"]
     column = lines[0].index("reads")
-    assert lines[5][column:].startswith("f math xs")
+    assert lines[5][column:].startswith("deco f math xs")
     assert repr(analyse(CODE)) == text
     assert not any(line.endswith(" ") for line in lines)
 

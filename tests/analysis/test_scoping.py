@@ -76,7 +76,7 @@ from analysis_cases import Case, check, table
     Case("import as", "import os.path as p", writes="p", home="import"),
     Case("import from", "from os import path as p, sep", writes="p sep", home="import"),
     Case("import star", "from os import *", home="import", touch="any"),
-    Case("import future", "from __future__ import annotations"),
+    Case("import future", "from __future__ import annotations", writes="annotations", home="import"),
     Case("nested def's free names are not read", "def f():\n  def g(): return n\n  return g", writes="f", home="definition"),
     Case("conditional expression", "a = n if flag else x", reads="n flag x", writes="a", cost="zero"),
     Case("boolean operators", "a = flag and n or x", reads="flag n x", writes="a"),
