@@ -50,9 +50,14 @@ _PLAIN = frozenset(
         "dataclasses",
         "networkx.classes.coreviews",
         "networkx.classes.reportviews",
+        "numpy.polynomial._polybase",
+        "sklearn.utils._bunch",
     }
 )
-"""Modules whose pickling, for their own classes or others', is that of every attribute as it is."""
+"""Modules whose pickling methods need not be asked: class and attributes are all there is.
+
+They name every attribute, or leave one out for the sake of old files, or copy what is shared.
+"""
 
 _COMPILED = "__reduce_cython__"
 """The method that Cython writes: it holds every member, or refuses."""

@@ -17,6 +17,7 @@ import attrs
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.utils import Bunch
 
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.seed import HashSeed
@@ -160,6 +161,18 @@ def test_classes_written_by_attrs_travel() -> None:
     globals()["kind"] = kind
     new = new_copy(kind([1], None))
     assert (new.a, new.b) == ([1], None)
+
+
+def test_a_bunch_keeps_its_attributes() -> None:
+    value = Bunch(a=[1])
+    new = new_copy(value)
+    assert (dict(new), vars(new)) == ({"a": [1]}, vars(value))
+
+
+def test_a_polynomial_shares_its_coefficients() -> None:
+    value = np.polynomial.Polynomial([1.0, 2.0])
+    new = new_copy([value, value.coef])
+    assert new[0].coef is new[1]
 
 
 def test_what_others_know_by_weak_references_stays(library: Any) -> None:
