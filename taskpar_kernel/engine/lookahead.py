@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -264,7 +265,9 @@ class Lookahead:
     # Walking iterables ---------------------------------------------------------------------------
 
     def _has_passed(self, order: Order) -> bool:
-        return self.here[: len(order)] > order
+        """Whether home has left a loop, or has handed over the rest of it to a native one."""
+        place, inside = self.here[: len(order)], self.here[len(order) : len(order) + 1]
+        return place > order or (place == order and inside == (sys.maxsize,))
 
     def _known(self, node: ast.expr) -> dict[str, Any]:
         """Return the values of the names in `node` that are known now."""
