@@ -35,11 +35,19 @@ def users_modules() -> dict[str, types.ModuleType]:
     }
 
 
+def is_users_file(name: object, file: object) -> bool:
+    """Whether a module of this name and file is the user's, and no installed one."""
+    if type(name) is not str or type(file) is not str or not file:
+        return False
+    installed = file.startswith(_INSTALLED) or "site-packages" in file
+    return not installed and not name.startswith("taskpar_kernel")
+
+
 def _is_users(name: str, module: types.ModuleType) -> bool:
     file = getattr(module, "__file__", None)
     if not file or type(file) is not str or name in {"__main__", "__mp_main__"}:
         return False
-    if file.startswith(_INSTALLED) or "site-packages" in file or name.startswith("taskpar_kernel"):
+    if not is_users_file(name, file):
         _installed[name] = module
         return False
     return type(module) is types.ModuleType

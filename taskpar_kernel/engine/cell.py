@@ -98,6 +98,7 @@ class CellRun:
         self._peeked_s = 0.0
         self._metered = (0.0, 0.0)
         self._failed = False
+        self._over = False
         self._scan_s = 0.0
         self._left: Effects | None = None
         self._home_part: Effects | None = None
@@ -187,6 +188,7 @@ class CellRun:
         if getattr(builtins, HOOKS, None) is self:
             delattr(builtins, HOOKS)
         with self._session.lock:
+            self._over = True
             self._end_running()
             self._end_short()
             for attempt in tuple(self.dispatch.attempts.values()):
@@ -351,8 +353,14 @@ class CellRun:
             return 0
 
     def look_ahead(self, moment: Moment) -> int:
-        """Send out what can run ahead while home is busy; the look-ahead thread asks."""
+        """Send out what can run ahead while home is busy; the look-ahead thread asks.
+
+        The two orders: it has its turn before the cell is over, and what it sends is dropped then;
+        or afterwards, and nothing may go out: nobody would drop it, and its inputs are forgotten.
+        """
         with self._session.lock.ahead():
+            if self._over:
+                return 0
             self._peeked_s = time.monotonic()
             if self._plain and self._top is not None:
                 self._end_plain()

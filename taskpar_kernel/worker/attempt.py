@@ -2,8 +2,9 @@
 
 The rules: the code sees exactly the names it reads, so a name the analysis missed is an error here
 and never a stale value; what it did is *found*, by comparing marks before and after, not guessed;
-and whatever would not arrive at home exactly as it is makes the attempt fail, so that home runs the
-statement itself.
+whatever would not arrive at home exactly as it is makes the attempt fail, so that home runs the
+statement itself; and only what the code itself prints is its output, not what modules print that
+are imported for its inputs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import warnings
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from taskpar_kernel.ambient import providers as ambient
 from taskpar_kernel.errors import NotPortable
@@ -45,6 +46,7 @@ from taskpar_kernel.worker.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from taskpar_kernel.model.ids import Ticket
     from taskpar_kernel.transport.segments import Segments
     from taskpar_kernel.worker.store import Store
 
@@ -61,6 +63,16 @@ _MODULE: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
 _MODULE_NAMES = frozenset({*_MODULE, "__doc__", "__warningregistry__"})
 
 
+class Shown(Protocol):
+    """Counts what user code shows."""
+
+    def begin(self, ticket: Ticket) -> None:
+        """From now on, what is shown belongs to `ticket`."""
+
+    def end(self, ticket: Ticket) -> int:
+        """From now on it belongs to nobody; return how many messages there were."""
+
+
 class Attempts:
     """Runs attempts one after the other and keeps what they made for those that follow.
 
@@ -71,12 +83,14 @@ class Attempts:
         self,
         store: Store,
         segments: Segments,
+        shown: Shown,
         ask: Callable[[AtGate], bool] | None = None,
         folder: str = "",
     ):
         """`ask` waits at the gate; `folder`: the pool's private one, where journals are."""
         self._store = store
         self._segments = segments
+        self._shown = shown
         self.bundles = Bundles(store, segments)
         self._gate = Gate()
         tempfile._get_candidate_names()  # type: ignore[attr-defined] # made at first use, once
@@ -86,22 +100,19 @@ class Attempts:
         self._waited_s = 0.0
 
     def carry_out(self, instruction: Attempt) -> Finished:
-        """Run one attempt; `worker` and `outputs` of the result are filled in by the caller.
+        """Run one attempt; `worker` of the result is filled in by the caller.
 
         If it does not return an outcome that is `ok`, `take_back` must be called next.
         """
         start_s = end_s = time.monotonic()
-        why, error = "", None
+        why, error, shown = "", None, 0
         packed = replica = watch = None
         inputs: dict[Key, Live] = {}
         involved: dict[Key, Live] = {}
         self._waited_s = 0.0
         self._gate.forget(Journal(journal_of(self._folder, instruction.ticket)))
         try:
-            self._restore_ambient(instruction.ambient)
-            self._restore_ambient(instruction.ambient)
-            inputs = self.bundles.involved(k for k in instruction.needs if k != instruction.ambient)
-            watch = Watch(_modules_of(instruction))
+            inputs, watch = self._prepare(instruction)
             made = self._prelude(instruction, inputs)
             reads = self._reads(instruction.reads, instruction.modules, instruction.made, made)
             involved = self.bundles.involved(key for _, key in instruction.reads)
@@ -111,6 +122,7 @@ class Attempts:
                 involved |= {
                     k: v for k, v in inputs.items() if k in involved[instruction.replica].held
                 }
+            self._shown.begin(instruction.ticket)
             start_s = time.monotonic()
             try:
                 asking = self._asking(instruction, replica)
@@ -120,6 +132,7 @@ class Attempts:
                 raise
             finally:
                 end_s = time.monotonic()
+                shown = self._shown.end(instruction.ticket)
             self._check_process(watch)
             self._check_files()
             parcel = finish()
@@ -149,6 +162,7 @@ class Attempts:
             traceback=_traceback_of(error),
             packed=packed,
             replica=replica if packed is not None else None,
+            outputs=shown,
             files_read=self._gate.files,
             waited_s=self._waited_s,
         )
@@ -173,6 +187,13 @@ class Attempts:
         self._ambient = None  # imports add warnings filters and options of their own
 
     # Before ----------------------------------------------------------------------------------
+
+    def _prepare(self, instruction: Attempt) -> tuple[dict[Key, Live], Watch]:
+        """Unpack what the attempt needs, and import what that takes; nothing of it may show."""
+        with self._gate.preparing():
+            self._restore_ambient(instruction.ambient)
+            keys = (key for key in instruction.needs if key != instruction.ambient)
+            return self.bundles.involved(keys), Watch(_modules_of(instruction))
 
     def _reads(
         self,

@@ -9,6 +9,9 @@ happen. During an attempt,
     looking at files          is let through and remembered, so that home can see whether they are
                               still as they were; after the gate there is nothing to remember
 
+While an attempt's inputs are prepared, modules may be imported: what installed ones do then is let
+through, what a module of the user's does ends the attempt, because home's import has done it.
+
 The rule: once `reached` is set the attempt has failed, also if its code catches what was raised.
 """
 
@@ -23,6 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from taskpar_kernel.ambient.modules import is_users_file
 from taskpar_kernel.worker.journal import Journal, Refused
 from taskpar_kernel.worker.seen import file_state, kind_state
 from taskpar_kernel.worker.touches import TOUCHES
@@ -118,6 +122,7 @@ class Gate:
         self._thread: int | None = None
         self._ask: Ask | None = None
         self._own = False
+        self._preparing = False
         self.reached = ""
         """What the attempt was about to do and was not let, or empty."""
         self.passed = False
@@ -155,6 +160,21 @@ class Gate:
             setattr(os, name, function)
         os.open = _open
         _thread.start_new_thread = _start_new_thread
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Inside the block, hold back what the user's modules do when they are imported.
+
+        Raises:
+            GateReached: one of them was stopped, also if it has caught that.
+        """
+        self._thread, self._ask, self._preparing = threading.get_ident(), None, True
+        try:
+            yield
+        finally:
+            self._thread, self._preparing = None, False
+        if self.reached:
+            raise GateReached(self.reached)
 
     def stop(self, what: str) -> NoReturn:
         """End the attempt, also if its code catches what is raised here."""
@@ -209,11 +229,12 @@ class Gate:
     # What the attempt does ---------------------------------------------------------------------
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self._thread is None or event in _HARMLESS:
+        if self._thread is None or event in _HARMLESS or self._is_own():
             return
-        if self._own and threading.get_ident() == self._thread:
-            return
-        if event == "open":
+        if self._preparing:
+            if _may_change(event, arguments) and _user_module_imports():
+                self.stop(f"{event} {arguments[0] if arguments else ''}, while it is imported")
+        elif event == "open":
             self._opened(arguments, importing=_importing())
         elif event in {"os.listdir", "os.scandir"}:
             if not _importing():
@@ -225,14 +246,15 @@ class Gate:
         elif event in _EFFECTS:
             self.stop(f"{event} {arguments[0] if arguments else ''}")
 
+    def _is_own(self) -> bool:
+        return self._own and threading.get_ident() == self._thread
+
     def _opened(self, arguments: tuple[Any, ...], *, importing: bool) -> None:
-        path, mode, flags = arguments
+        path, _, flags = arguments
         if isinstance(path, int):
             return
         name = os.fsdecode(path)
-        writes = (isinstance(mode, str) and bool(set(mode) & set("wax+"))) or (
-            isinstance(flags, int) and bool(flags & _WRITES)
-        )
+        writes = _opens_for_writing(arguments)
         if not writes and not importing:
             self._remember(name, _STATE)
         elif writes and _CACHE not in name and name != os.devnull:
@@ -262,6 +284,31 @@ class Gate:
             raise
         if why:
             self.stop(f"{what} ({why})")
+
+
+def _opens_for_writing(arguments: tuple[Any, ...]) -> bool:
+    _, mode, flags = arguments
+    return (isinstance(mode, str) and bool(set(mode) & set("wax+"))) or (
+        isinstance(flags, int) and bool(flags & _WRITES)
+    )
+
+
+def _may_change(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether the event tells of an effect on the outside world, compiled modules excepted."""
+    if event == "open":
+        return _CACHE not in str(arguments[0]) and _opens_for_writing(arguments)
+    return event in _EFFECTS or (event in TOUCHES and _CACHE not in str(arguments[0]))
+
+
+def _user_module_imports() -> bool:
+    """Whether the top level of a module of the user's is being run."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        name, file = (frame.f_globals.get(n) for n in ("__name__", "__file__"))
+        if frame.f_code.co_name == "<module>" and name != "__main__" and is_users_file(name, file):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _importing() -> bool:

@@ -3,11 +3,18 @@
 Signals come in, `KeyboardInterrupt` comes out while user code runs. The rule: our own handler stays
 installed all the time, so that child processes inherit the default action (an ignored signal would
 stay ignored in them), and raises only between `arm` and `disarm`.
+
+Python swallows what is raised in a finalizer or a callback of a weak reference, and prints it as
+ignored. Where the interrupt ends so, nothing is printed, and it strikes again a moment later.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import time
+from _thread import start_new_thread
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +23,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 T = TypeVar("T")
+_AGAIN_S = 0.002
+"""After so long an interrupt that was swallowed strikes again."""
 
 
 class Guard:
@@ -27,11 +36,15 @@ class Guard:
     def __init__(self, otherwise: Callable[[], None]):
         self._armed = False
         self._held = self._struck = False
+        self._calls = 0
+        self._hook = sys.unraisablehook
         self._otherwise = otherwise
 
     def install(self) -> None:
-        """Take over SIGINT; in the main thread."""
+        """Take over SIGINT, and exceptions that nobody can catch; in the main thread."""
         signal.signal(signal.SIGINT, self._strike)
+        self._hook = sys.unraisablehook
+        sys.unraisablehook = self._unraisable
 
     def call(self, code: Callable[[], T], interrupted: Callable[[], T]) -> T:
         """Return `code()`, or `interrupted()` if a KeyboardInterrupt ended it.
@@ -39,6 +52,7 @@ class Guard:
         The signal may strike before the first and after the last line of `code`: both orders end in
         `interrupted`. While `interrupted` runs nothing more can strike.
         """
+        self._calls += 1
         try:
             self._armed = True
             result = code()
@@ -63,11 +77,30 @@ class Guard:
             self._held = False
             struck, self._struck = self._struck, False
         if struck:
-            raise KeyboardInterrupt
+            raise _interrupt()
 
     def _strike(self, _signal: int, _frame: FrameType | None) -> None:
         if self._held:
             self._struck = True
         elif self._armed:
-            raise KeyboardInterrupt
+            raise _interrupt()
         self._otherwise()
+
+    def _unraisable(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Strike again if it is our interrupt that was swallowed; say nothing of it."""
+        if not getattr(unraisable.exc_value, "of_guard", False):
+            self._hook(unraisable)
+        elif self._armed:
+            start_new_thread(self._strike_again, (self._calls,))
+
+    def _strike_again(self, call: int) -> None:
+        time.sleep(_AGAIN_S)
+        if self._armed and self._calls == call:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def _interrupt() -> KeyboardInterrupt:
+    """Return an interrupt that can be told from one that user code raises."""
+    interrupt = KeyboardInterrupt()
+    interrupt.of_guard = True  # type: ignore[attr-defined]
+    return interrupt

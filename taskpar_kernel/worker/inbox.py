@@ -22,7 +22,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from taskpar_kernel.model.messages import Attempt, Instruction, Receive, Send, Value
+from taskpar_kernel.model.messages import Attempt, Forget, Instruction, Receive, Send, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,10 +82,17 @@ class Inbox:
         return self._waiting
 
     def script(self, instructions: Iterable[Instruction]) -> None:
-        """Put `instructions` behind those that are here."""
+        """Put `instructions` behind those that are here.
+
+        A shelved receive comes back for who reads its value, but not behind a `Forget` of it: the
+        value will be gone then, and nobody sends it again.
+        """
         for instruction in instructions:
             if isinstance(instruction, Receive):
                 self._shelved.pop(instruction.key, None)
+            elif isinstance(instruction, Forget):
+                for key in instruction.keys:
+                    self._shelved.pop(key, None)
             elif self._shelved:
                 wanted = [k for k in _keys_read(instruction) if k in self._shelved]
                 self._queue.extend(self._shelved.pop(key) for key in dict.fromkeys(wanted))

@@ -2,7 +2,7 @@
 
 Writes and displays come in, counted messages go out. The rule: when `end` returns a number, exactly
 that many messages of the ticket were handed to the IOPub thread, and home waits for that many. A
-statement that wrote nothing costs two polls.
+statement that wrote nothing costs four polls.
 
 Two things make stock ipykernel's numbers uncertain. Streams are flushed by a timer in the IOPub
 thread, so a message may be on its way between "nothing is pending" and its count: hence a stream
@@ -152,12 +152,20 @@ class Outputs:
 
     def begin(self, ticket: Ticket) -> None:
         """From now on, what is published belongs to `ticket`."""
+        self._settle()
         msg_id = f"{TICKET_PREFIX}{ticket}"
         self._session.open_ticket(msg_id)
         self._kernel.set_parent([], {"header": {**self._header, "msg_id": msg_id}}, "shell")
 
     def end(self, ticket: Ticket) -> int:
-        """Return how many messages of `ticket` were published; all of them are on their way."""
+        """Return how many messages of `ticket` were published; all of them are on their way.
+
+        What is published afterwards belongs to nobody, and is shown nowhere.
+        """
+        self._settle()
+        self._kernel.set_parent([], {"header": self._header}, "shell")
+        return self._session.close_ticket(f"{TICKET_PREFIX}{ticket}")
+
+    def _settle(self) -> None:
         for stream in self._streams:
             stream.settle()
-        return self._session.close_ticket(f"{TICKET_PREFIX}{ticket}")

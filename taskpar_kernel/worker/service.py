@@ -77,6 +77,7 @@ class Service:
         self._attempts = Attempts(
             store,
             Segments(store.segments or None, store.owner),
+            outputs,
             self._wait_at_gate,
             post.folder,
         )
@@ -270,9 +271,13 @@ class Service:
             lambda: _interrupted(instruction.ticket, start_s),
         )
         if not finished.ok:  # here no interrupt can strike
+            self._outputs.end(instruction.ticket)
             finished = replace(finished, left=self._attempts.take_back())
         self._answered.clear()
-        self._finish(finished, instruction.label, silent=instruction.items is not None)
+        if instruction.items is not None and finished.outputs and finished.ok:
+            # nobody could tell which of its steps showed what
+            finished = replace(finished, ok=False, why="a step of the loop prints", packed=None)
+        self._finish(finished, instruction.label)
 
     def _wait_at_gate(self, question: AtGate) -> bool:
         """Return whether home lets the attempt go on; called inside the attempt.
@@ -300,13 +305,14 @@ class Service:
             event = _not_done(instruction.ticket, self._place, missed)
             self._out.tell(replace(event, ename="ReceiveTimeout", evalue=missed))
             return
+        self._outputs.begin(instruction.ticket)
         start_s = self._start(instruction.ticket)
         finished = self._guard.call(
             lambda: run(instruction, self._shell),
             lambda: _interrupted(instruction.ticket, start_s),
         )
         if isinstance(finished, Finished):
-            self._finish(finished, label)
+            self._finish_run(finished, label)
         else:
             self._running = self._loop.create_task(
                 self._await_run(finished, label, _interrupted(instruction.ticket, start_s))
@@ -324,24 +330,24 @@ class Service:
             finished = await running
         except asyncio.CancelledError:
             finished = replace(interrupted, end_s=time.monotonic())
-        self._finish(finished, label)
+        self._finish_run(finished, label)
         self._running = None
         self._busy = False
         self._wake()
 
     def _start(self, ticket: Ticket) -> float:
-        self._outputs.begin(ticket)
         start_s = time.monotonic()
         self._out.tell(Started(ticket, self._place, start_s))
         return start_s
 
-    def _finish(self, finished: Finished, label: str, *, silent: bool = False) -> None:
+    def _finish_run(self, finished: Finished, label: str) -> None:
         outputs = self._outputs.end(finished.ticket)
-        if silent and outputs and finished.ok:  # nobody could tell which of its steps showed what
-            finished = replace(finished, ok=False, why="a step of the loop prints", packed=None)
+        self._finish(replace(finished, outputs=outputs), label)
+
+    def _finish(self, finished: Finished, label: str) -> None:
         suffix = "" if finished.ok else f": {finished.why}"
         self._log.line(f"{label}{suffix}", finished.start_s)
-        self._out.tell(replace(finished, worker=self._place, outputs=outputs))
+        self._out.tell(replace(finished, worker=self._place))
 
 
 def _first_line(source: str) -> str:

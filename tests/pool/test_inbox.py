@@ -176,6 +176,15 @@ def test_forget_drops_values():
     assert steps(inbox) == [Wait(receive(A), 1)]
 
 
+def test_a_shelved_receive_does_not_come_back_behind_its_forget(inbox: Inbox):
+    inbox.value(value(A))
+    inbox.script([receive(A), attempt(1, A)])
+    inbox.abandon([Ticket(1)])
+    inbox.script([Forget((A,))])
+    inbox.script([attempt(2, A)])
+    assert steps(inbox) == [Carry(Forget((A,))), Carry(attempt(2, A))]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_any_arrival_order_gives_the_same_script(seed: int):
     """Scripts and values interleaved at random: the same instructions, in the same order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from attempt_cases import Case, cases
@@ -848,3 +849,29 @@ def test_a_module_of_the_users_that_differs_is_not_used(
     assert "a module of yours" in changed.why
     report = laboratory.run(setup + "taskpar_users.rate = 5", "r = taskpar_users.f(3)", "r")
     assert "another state at home" in report.why
+
+
+FORGET = "for name in ('taskpar_users', 'chatty'): sys.modules.pop(name, None)"
+"""What workers have of these modules need not be what home has of them in another test."""
+
+
+def test_what_a_module_prints_that_is_imported_for_its_inputs_is_not_its_output(
+    laboratory: Laboratory, tmp_path: Path
+) -> None:
+    (tmp_path / "chatty.py").write_text("print('imported')\ndef f(x): print('called'); return x\n")
+    setup = (
+        f"import sys, io, contextlib\nsys.path.insert(0, {str(tmp_path)!r})\n{FORGET}\n"
+        "with contextlib.redirect_stdout(io.StringIO()): import chatty"
+    )
+    assert laboratory.run(setup, "a = chatty.f(1)\nb = chatty.f(2)", "(a, b)").taken == [True] * 2
+
+
+def test_a_module_that_writes_when_it_is_imported_writes_at_home_alone(
+    laboratory: Laboratory, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    source = f"try: open({str(log)!r}, 'a').write('x')\nexcept BaseException: pass\nvalue = 1\n"
+    (tmp_path / "writing.py").write_text(source)
+    setup = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n{FORGET}\nimport writing"
+    report = laboratory.run(setup, "a = writing.value", f"open({str(log)!r}).read()")
+    assert "while it is imported" in report.why

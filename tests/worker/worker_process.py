@@ -13,12 +13,33 @@ from dataclasses import replace
 from typing import Any
 
 from taskpar_kernel.errors import NotPortable
-from taskpar_kernel.model.ids import Place
+from taskpar_kernel.model.ids import Place, Ticket
 from taskpar_kernel.model.messages import AtGate
 from taskpar_kernel.seed import HashSeed
 from taskpar_kernel.transport.segments import Segments
 from taskpar_kernel.worker.attempt import Attempts
 from taskpar_kernel.worker.store import Store
+
+
+class Output:
+    """What attempts print; what is printed around them goes nowhere."""
+
+    def __init__(self) -> None:
+        self._text = io.StringIO()
+
+    def begin(self, ticket: Ticket) -> None:
+        """Let `sys.stdout` be kept."""
+        sys.stdout, self._around = self._text, sys.stdout
+
+    def end(self, ticket: Ticket) -> int:
+        """Let it go nowhere again."""
+        sys.stdout = self._around
+        return int(bool(self._text.getvalue()))
+
+    def take(self) -> str:
+        """Return what was kept, and keep it no longer."""
+        text, self._text = self._text.getvalue(), io.StringIO()
+        return text
 
 
 def main() -> None:
@@ -36,19 +57,20 @@ def main() -> None:
         answer, _ = pickle.load(source)
         return bool(answer == "proceed")
 
-    attempts = Attempts(store, Segments(folder, f"w{place}"), ask, folder or "")
+    output = Output()
+    attempts = Attempts(store, Segments(folder, f"w{place}"), output, ask, folder or "")
     while True:
         try:
             kind, argument = pickle.load(source)
         except EOFError:
             return
-        text = sys.stdout = io.StringIO()
+        sys.stdout = io.StringIO()
         answer: Any = None
         try:
             answer = _serve(kind, argument, attempts, store, place)
         finally:
             sys.stdout = shown
-        pickle.dump((answer, text.getvalue()), sink)
+        pickle.dump((answer, output.take()), sink)
         sink.flush()
 
 

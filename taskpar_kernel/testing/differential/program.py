@@ -13,8 +13,11 @@ from taskpar_kernel.testing.differential.catalogue import Hazard
 from taskpar_kernel.testing.differential.templates import Scope
 
 _PROLOGUE = "prologue"
-_DEAR = 0.12
-"""How many programs have work that takes milliseconds: in normal mode, only they run ahead."""
+_STEPS = {"9": 0.6, "4_000": 0.12, "40_000": 0.12, "150_000": 0.16}
+"""How long a piece of work takes, in steps of some 50 ns, and how many programs have work so long.
+
+In normal mode, what takes milliseconds runs ahead by itself, and what takes less in chunks.
+"""
 _ENDS = 0.15
 """How many cells may hold a fragment that raises."""
 
@@ -31,7 +34,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A notebook made of a seed. `dear`: its work takes milliseconds; `stains`: see `catalogue`."""
+    """A notebook made of a seed. `stains`: see `catalogue`."""
 
     seed: int
     cells: tuple[tuple[Statement, ...], ...]
@@ -81,8 +84,8 @@ class _Maker:
 
     def program(self) -> Program:
         """Return the whole: a prologue, then two to four cells."""
-        dear = self._random.random() < _DEAR
-        text = self._prologue.text.replace("STEPS", "150_000" if dear else "9")
+        steps = self._random.choices(tuple(_STEPS), tuple(_STEPS.values()))[0]
+        text = self._prologue.text.replace("STEPS", steps)
         cells = [self._fragment(self._prologue, text)]
         self._scope.settle()
         cells += [self._cell() for _ in range(self._random.randint(2, 4))]
