@@ -54,8 +54,6 @@ a step, and nothing of that size is worth sending out one by one."""
 BUSY_S = 0.01
 """Once home has been busy with one statement or loop for this long, unknown ones go out."""
 ANYTHING = Effects(touch=Touch.ANY)
-_LOOKS = frozenset({1, 2, 4, 8, 16, _CHEAP_STEPS})
-"""After so many steps of a loop home looks how long they took."""
 BETWEEN_PEEKS_S = 0.002
 """A scan takes up to a millisecond: home makes one only if it has worked longer than that."""
 _METERED_S = 0.005
@@ -86,6 +84,8 @@ class CellRun:
         self._inner = InnerCalls(tops, self._namespace)
         self.since_s = time.monotonic()
         """When home began what it is doing now."""
+        self.user_s = 0.0
+        """How long home has been running the user's code, between hooks."""
         self.waiting = False
         self.waited_s = 0.0
         self._passage = Passage(session)
@@ -197,6 +197,7 @@ class CellRun:
 
     def _arrive(self, order: Order) -> None:
         """Home has come to `order`: account for what it ran since the last hook."""
+        self.user_s += time.monotonic() - self.since_s
         with self._session.lock:
             self._end_running()
             if self._plain:
@@ -439,6 +440,7 @@ class CellRun:
         now_s = time.monotonic()
         if self._at is not None:
             spent_s = now_s - self.since_s
+            self.user_s += spent_s
             entry = self._short.get(self._at)
             if entry is None:
                 self._short[self._at] = [1, spent_s, self.since_s]
@@ -758,24 +760,36 @@ class _Stepped:
         self._loop = loop
         self._inner = inner
         self._index = -1
+        self._next_look = 1
+        self._looked = (0, cell.user_s)
         self._begin_s = time.monotonic()
         self.rest: Iterator[Any] = iter(())
 
     def __call__(self, item: Any) -> Any:
         self._index += 1
-        if self._index in _LOOKS:
-            spent_s = time.monotonic() - self._begin_s
-            if self._index == _CHEAP_STEPS and self._is_cheap(spent_s):
+        if self._index == self._next_look:
+            self._next_look *= 2
+            if self._is_cheap():
                 self.rest = chain((item,), self._inner)
                 self._cell.step(self._loop, sys.maxsize)  # home is past all of its steps
                 raise StopIteration
+            spent_s = time.monotonic() - self._begin_s
             if spent_s > BUSY_S and spent_s > _CHEAP_S * self._index:
                 self._cell.goes_on()
         self._cell.step(self._loop, self._index)
         return item
 
-    def _is_cheap(self, spent_s: float) -> bool:
-        return spent_s < _CHEAP_S * _CHEAP_STEPS and not self._cell.dispatch.attempts
+    def _is_cheap(self) -> bool:
+        """Whether the steps since the last look were so short that hooks are not worth it.
+
+        What else took time meanwhile (the hooks themselves, another process) does not count.
+        """
+        if self._index < _CHEAP_STEPS:
+            return False
+        begin, begin_s = self._looked
+        self._looked = (self._index, self._cell.user_s)
+        short = self._cell.user_s - begin_s < _CHEAP_S * (self._index - begin)
+        return short and not any(not a.over for a in self._cell.dispatch.out)
 
 
 def _raise_interrupt(node: ast.stmt) -> ast.stmt:
