@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.commit.apply import Opened, apply, open_outcome
 from taskpar_kernel.engine.attempts import AttemptRecord
+from taskpar_kernel.engine.facts import CellFacts, facts_of
 from taskpar_kernel.engine.history import changed, failed, too_short, why_home
 from taskpar_kernel.engine.inner import FreeLoop, InnerCalls
 from taskpar_kernel.engine.lookahead import WORTH_S, Lookahead, Moment
@@ -193,6 +194,10 @@ class CellRun:
             for attempt in tuple(self.dispatch.attempts.values()):
                 if not attempt.over:
                     self._base.drop(attempt)
+
+    def facts(self) -> CellFacts:
+        """Return what explains the run once it is over."""
+        return facts_of(self._tops, self._inner.in_functions())
 
     def _arrive(self, order: Order) -> None:
         """Home has come to `order`: account for what it ran since the last hook."""

@@ -22,6 +22,8 @@ class History:
     """Collects one cell's records."""
 
     workers: int
+    ready: bool = True
+    """Whether any worker was up when the cell began."""
     start_s: float = field(default_factory=time.monotonic)
     statements: list[StatementRecord] = field(default_factory=list)
     transfers: list[TransferRecord] = field(default_factory=list)
