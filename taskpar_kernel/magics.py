@@ -344,8 +344,8 @@ class TaskParMagics(Magics):  # type: ignore[misc]
         %taskpar on | off            run cells through the engine, or serially
         %taskpar workers             the workers: pid, state, memory
         %taskpar last [--json|--text]  what ran where in the last cell
-        %taskpar why [--json|--text]   what kept statements of the last cell at home, or waiting; what
-                                     would free them; the dearest first
+        %taskpar why [--json|--text]   what kept statements of the last cell at home or waiting,
+                                     and what would free them; the dearest first
         %taskpar verify [--all] [--eager] [--workers N] [--here]
                                      run the cells so far again in new kernels, serially and in
                                      parallel, and tell what differs in the last one (--all: in all)

@@ -89,8 +89,15 @@ def _unsafe(node: ast.expr, scope: Scope) -> Iterator[ast.expr]:
         return
     if isinstance(node, ast.Call):
         for given in [*node.args, *(word.value for word in node.keywords)]:
-            yield from _unsafe(given, scope)
+            yield from (part for part in _unsafe(given, scope) if _is_iterable(part, scope))
     yield node
+
+
+def _is_iterable(node: ast.expr, scope: Scope) -> bool:
+    """Whether a part of an iterable expression is one itself, as far as is known."""
+    if not isinstance(node, ast.Name):
+        return isinstance(node, ast.GeneratorExp | ast.Call)
+    return _is_known(node.id, scope) and hasattr(type(scope.objects[node.id]), "__iter__")
 
 
 def _is_known(name: str, scope: Scope) -> bool:
@@ -119,14 +126,18 @@ def _of_body(body: Sequence[Step], targets: frozenset[str]) -> Refusal:
                 return blocked(step.effects)
             continue
         if step.effects.draws:
-            names = tuple(sorted(step.effects.draws))
-            which = " and ".join(f"`{name}`" for name in names)
-            text = f"line {step.line}: `{step.text}` draws from the shared generator of {which}"
-            return Refusal("random-draw", text, names, step.line)
+            return _draws(step)
         found = _carried(step, steps, targets)
         if found is not None:
             return found
     return _CHEAP
+
+
+def _draws(step: Unit) -> Refusal:
+    names = tuple(sorted(step.effects.draws))
+    which = " and ".join(f"`{name}`" for name in names)
+    text = f"line {step.line}: `{step.text}` draws from the shared generator of {which}, in order"
+    return Refusal("random-draw", text, names, step.line)
 
 
 def _dear(steps: Iterable[Step]) -> Iterator[Unit | HomeStep]:
@@ -149,11 +160,15 @@ def _carried(step: Unit, steps: Sequence[Step], targets: frozenset[str]) -> Refu
     for name in sorted(needs):
         makers = [s for s in _flat(steps) if name in _made(s.effects)]
         if makers:
-            last = makers[-1]
-            kind = "carried" if name in last.effects.writes else "carried-object"
-            text = f"each iteration uses `{name}` of the one before (line {_line(last, name)})"
-            return Refusal(kind, text, (name,), last.line)
+            return carried(name, makers[-1].effects, _line(makers[-1], name))
     return None
+
+
+def carried(name: str, maker: Effects, line: int) -> Refusal:
+    """Return that `name` brings something from one iteration to the next; `line` makes it."""
+    kind = "carried" if name in maker.writes else "carried-object"
+    text = f"each iteration uses `{name}` of the one before (line {line})"
+    return Refusal(kind, text, (name,), line)
 
 
 def _flat(steps: Iterable[Step]) -> Iterator[Unit | HomeStep]:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from taskpar_kernel.analysis.together import WHILE, carried
 from taskpar_kernel.engine.advice import advice_on
 from taskpar_kernel.engine.facts import CellFacts, StepFact
 from taskpar_kernel.engine.history import too_short
@@ -30,8 +31,6 @@ _BESIDE = 0.2
 """Share of a statement's time in which workers were busy, from which nothing was wrong."""
 _SHARE = 0.05
 """Home's own part of its loops is spoken of if it took more than this share of the cell."""
-_WEAK = frozenset({"", "in-order", "depends", "too-short", "input-large", "in-vain", "home-first"})
-"""Reasons that say less of a loop than why it was not taken apart."""
 STARTING = Refusal("workers-starting", "the workers were still starting")
 ALONE = Refusal("alone", "nothing else in this cell takes time, so nothing could run beside it")
 _UNKNOWN = Refusal("not-known-yet", "home came to it before it was known how long it takes")
@@ -45,7 +44,7 @@ def explain(
     `ready`: whether workers were up when the cell began; `waited_s`: what home waited for them.
     """
     work = _Explanation(record.statements, facts, ready)
-    found = [*work.at_home(), *work.waited(), *work.own_part(record.wall_s - waited_s)]
+    found = [*work.at_home(), *work.waited(waited_s), *work.own_part(record.wall_s - waited_s)]
     return in_order(_summed(found))
 
 
@@ -57,6 +56,8 @@ def in_order(reasons: Iterable[ReasonRecord]) -> tuple[ReasonRecord, ...]:
 def reason_for(refusal: Refusal, line: int, statement: str, seconds: float) -> ReasonRecord:
     """Return the reason that a refusal is for one statement (line 0: for the cell)."""
     sentence = refusal.text.removeprefix(f"line {line}: ")
+    if refusal.kind == "not-portable" and not sentence.startswith("it "):
+        sentence = f"a value would not arrive as it is: {sentence}"
     return ReasonRecord(line, statement, refusal.kind, sentence, advice_on(refusal), 1, seconds)
 
 
@@ -90,10 +91,13 @@ class _Explanation:
             home = fact is not None and (fact.refusal is not None or fact.trivial)
             return None if home else too_short(seconds(record) / record.times)
         kept = self._kept_together(record, fact)
-        if kept is not None and said.kind in _WEAK:
+        if kept is not None and (kept.refusal is not WHILE or not said.kind):
             return kept.refusal
-        if said.kind == "depends" and position is not None:
-            return self._depends(position, said.names) or said
+        if position is not None and (said.kind == "depends" or record.state == "squashed"):
+            found = self._carried(position)
+            if found is None and said.kind == "depends":
+                found = self._depends(position, said.names)
+            return found or said
         if said.kind:
             return said
         if self._busy_beside(record) or position is None:
@@ -107,12 +111,12 @@ class _Explanation:
         names = self._read_from(fact.top, {self._top(r) for r in before})
         if names:
             return self._depends(position, names)
-        if not self.ready:
-            return STARTING
         if len(self._dear) == 1 and record.times == 1:
             return ALONE
         if not before:
-            return None
+            return None  # home has to run something too
+        if not self.ready:
+            return STARTING
         return self._behind_clock(position, before[-1]) or _UNKNOWN
 
     def _kept_together(self, record: StatementRecord, fact: StepFact | None) -> Together | None:
@@ -176,24 +180,27 @@ class _Explanation:
         return None
 
     def _in_loop(self, position: int, name: str) -> Refusal | None:
-        """Return that the loop around a step makes what it reads, in this iteration or before."""
+        """Return that the loop around a step makes what it reads, earlier in the same iteration."""
         fact = self.facts.steps[position]
-        if not fact.loops:
-            return None
-        makers = [
+        makers = [other for number, other in self._makers(fact, name) if number < position]
+        return _flow(makers[-1], fact, name) if makers else None
+
+    def _carried(self, position: int) -> Refusal | None:
+        """Return that the loop around a step makes what it reads, in the iteration before."""
+        fact = self.facts.steps[position]
+        for name in sorted(fact.effects.reads | fact.effects.changes):
+            makers = self._makers(fact, name)
+            if makers and all(number >= position for number, _ in makers):
+                return carried(name, makers[-1][1].effects, makers[-1][1].line)
+        return None
+
+    def _makers(self, fact: StepFact, name: str) -> list[tuple[int, StepFact]]:
+        """Return the steps, with their positions, of the loop around a step that make `name`."""
+        return [
             (number, other)
             for number, other in enumerate(self.facts.steps)
-            if other.loops[: len(fact.loops)] == fact.loops and name in other.makes
+            if fact.loops and other.loops[: len(fact.loops)] == fact.loops and name in other.makes
         ]
-        earlier = [other for number, other in makers if number < position]
-        if earlier:
-            return _flow(earlier[-1], fact, name)
-        if not makers:
-            return None
-        last = makers[-1][1]
-        kind = "carried" if name in last.effects.writes else "carried-object"
-        text = f"each iteration uses `{name}` of the one before (line {last.line})"
-        return Refusal(kind, text, (name,), last.line)
 
     def _before(self, position: int, name: str) -> Refusal | None:
         fact = self.facts.steps[position]
@@ -204,18 +211,27 @@ class _Explanation:
 
     # What waited, and what was home's own part ---------------------------------------------------
 
-    def waited(self) -> Iterator[ReasonRecord]:
-        """Tell of what ran ahead only after another statement that was run ahead."""
-        ahead = [r for r in self._dear if r.state == "committed"]
-        for record in ahead:
+    def waited(self, waited_s: float) -> Iterator[ReasonRecord]:
+        """Tell of what ran ahead, but with nothing beside it that home could do."""
+        if waited_s < WORTH_S:
+            return
+        for record in self._dear:
             position = self._positions.get((record.line, record.source))
-            if position is None or self._top(record) < 0:
-                continue
-            before = {self._top(r) for r in ahead if r.end_s <= record.start_s + 1e-9}
-            names = self._read_from(self._top(record), before - {self._top(record)})
-            refusal = self._depends(position, names) if names else None
-            if refusal is not None:
-                yield reason_for(refusal, record.line, record.source, 0.0)
+            if record.state == "committed" and position is not None:
+                refusal = self._waiting(record, position)
+                if refusal is not None:
+                    yield reason_for(refusal, record.line, record.source, 0.0)
+
+    def _waiting(self, record: StatementRecord, position: int) -> Refusal | None:
+        kept = self._kept_together(record, self.facts.steps[position])
+        if kept is not None:
+            return kept.refusal
+        top = self._top(record)
+        before = {self._top(r) for r in self._dear if r.end_s <= record.start_s + 1e-9}
+        names = self._read_from(top, before - {top})
+        if names:
+            return self._depends(position, names)
+        return ALONE if len(self._dear) == 1 else None
 
     def own_part(self, busy_s: float) -> Iterator[ReasonRecord]:
         """Tell of home's own steps in loops, which are not timed one by one, if they took long."""
@@ -265,7 +281,7 @@ def explain_native(
     facts: CellFacts | None, wall_s: float, refusal: Refusal | None
 ) -> tuple[ReasonRecord, ...]:
     """Return why a cell was run as it is; `facts` are there if it was looked into."""
-    if refusal is not None:
+    if refusal is not None and not (refusal.kind == "no-calls" and wall_s < WORTH_S):
         return (reason_for(refusal, 0, "the cell", wall_s),)
     if facts is None or wall_s < WORTH_S:
         return (reason_for(too_short(wall_s), 0, "the cell", wall_s),)

@@ -220,7 +220,7 @@ class Session:
         )
 
     def _too_little(self, nodes: Sequence[ast.stmt], text: str) -> Refusal | None:
-        """Return why a closer look at a cell cannot pay; its text is looked at first, at no cost."""
+        """Return why a closer look at a cell cannot pay; the text is looked at first, for free."""
         if sys.gettrace() is not None:
             return Refusal("cell-traced", "a debugger or tracer watches what runs here")
         if any(word in text for word in _SUSPENDING) and any(map(_awaits, nodes)):
