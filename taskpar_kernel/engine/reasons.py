@@ -31,6 +31,8 @@ _BESIDE = 0.2
 """Share of a statement's time in which workers were busy, from which nothing was wrong."""
 _SHARE = 0.05
 """Home's own part of its loops is spoken of if it took more than this share of the cell."""
+_ORDINARY = frozenset({"in-order", "blocked-definition"})
+"""What every cell does, and what costs nothing."""
 STARTING = Refusal("workers-starting", "the workers were still starting")
 ALONE = Refusal("alone", "nothing else in this cell takes time, so nothing could run beside it")
 _UNKNOWN = Refusal("not-known-yet", "home came to it before it was known how long it takes")
@@ -108,6 +110,9 @@ class _Explanation:
         """Return why nothing ran beside a dear statement that nothing kept at home."""
         fact = self.facts.steps[position]
         before = [r for r in self._dear if r.end_s <= record.start_s + 1e-9]
+        found = self._carried(position) or self._made_in_loop(position)
+        if found is not None:
+            return found
         names = self._read_from(fact.top, {self._top(r) for r in before})
         if names:
             return self._depends(position, names)
@@ -184,6 +189,16 @@ class _Explanation:
         fact = self.facts.steps[position]
         makers = [other for number, other in self._makers(fact, name) if number < position]
         return _flow(makers[-1], fact, name) if makers else None
+
+    def _made_in_loop(self, position: int) -> Refusal | None:
+        """Return which dear step, earlier in the same iteration, makes what a step reads."""
+        dear = {(record.line, record.source) for record in self._dear}
+        for name in sorted(self.facts.steps[position].effects.reads):
+            makers = self._makers(self.facts.steps[position], name)
+            earlier = [maker for number, maker in makers if number < position]
+            if earlier and (earlier[-1].line, earlier[-1].text) in dear:
+                return _flow(earlier[-1], self.facts.steps[position], name)
+        return None
 
     def _carried(self, position: int) -> Refusal | None:
         """Return that the loop around a step makes what it reads, in the iteration before."""
@@ -285,7 +300,7 @@ def explain_native(
         return (reason_for(refusal, 0, "the cell", wall_s),)
     if facts is None or wall_s < WORTH_S:
         return (reason_for(too_short(wall_s), 0, "the cell", wall_s),)
-    found = [*_kept(facts), *_own(facts)]
+    found = [*_kept(facts), *_own(facts, trivial=False)] or [*_own(facts, trivial=True)]
     if not found:
         return (reason_for(ALONE, 0, "the cell", wall_s),)
     share_s = wall_s / len(found)
@@ -298,15 +313,15 @@ def _kept(facts: CellFacts) -> Iterator[ReasonRecord]:
             yield reason_for(kept.refusal, kept.line, kept.text, 0.0)
 
 
-def _own(facts: CellFacts) -> Iterator[ReasonRecord]:
-    """Tell of the dear steps that are not part of a loop which is kept together."""
+def _own(facts: CellFacts, *, trivial: bool) -> Iterator[ReasonRecord]:
+    """Tell of the dear steps, or of those that look cheap, outside of loops kept together."""
     lines = [
         (kept.line, kept.end_line) for kept in facts.together if kept.refusal.kind != "trivial"
     ]
     for fact in facts.steps:
         covers = any(fact.line <= first and last <= fact.end_line for first, last in lines)
-        if fact.trivial or covers:
+        if fact.trivial != trivial or covers:
             continue
         refusal = fact.refusal or ALONE
-        if refusal.kind != "in-order":
+        if refusal.kind not in _ORDINARY and not (trivial and refusal is ALONE):
             yield reason_for(refusal, fact.line, fact.text, 0.0)

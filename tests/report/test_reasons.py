@@ -31,7 +31,10 @@ LOOPS = [
     ),
     Case(
         "for i in range(n):\n    y = f(x)\n    x = f(y)",
-        ((1, "carried", "each iteration uses `x` of the one before (line 3)"),),
+        (
+            (2, "carried", "3 iterations: each iteration uses `x` of the one before (line 3)"),
+            (3, "depends", "3 iterations: line 2 makes `y`, which line 3 reads"),
+        ),
     ),
     Case(
         "for i in xs:\n    model.fit(i)",
@@ -196,6 +199,7 @@ CHAINS = [
     Case(
         "a = f(1)\nt = time.time()\nb = f(2)",
         ((3, "behind-clock", "line 2 reads the clock, and nothing that is timed overtakes it"),),
+        ms={2: 0.1},
     ),
     Case(
         "a = f(1)\nb = f(2)",
@@ -236,6 +240,7 @@ HOME = [
         "a = f(1)\nb = input()",
         ((2, "blocked-input", "`input()` asks for input"),),
         ahead=frozenset({1}),
+        ms={2: 50.0},
     ),
     Case(
         "a = f(1)\nb = f(lock)",
@@ -263,6 +268,7 @@ HOME = [
             ),
         ),
         ahead=frozenset({1}),
+        ms={2: 50.0},
     ),
     Case(
         "a = f(1)\nimport decimal",
@@ -288,7 +294,12 @@ QUIET = [
     Case("a = f(1)\nb = f(2)\nprint(a, b)", ahead=frozenset({1, 2})),
     Case("for i in xs:\n    a = f(i)", ahead=frozenset({2})),
     Case("a = 1\nb = 2"),
-    Case("for i in xs:\n    pass\na = f(1)\nb = f(2)", ahead=frozenset({3})),
+    Case(
+        "for i in xs:\n    pass\na = f(1)\nb = f(2)",
+        ((1, "too-short", "too short: 0.1 ms"),),
+        ahead=frozenset({3}),
+        ms={1: 0.1},
+    ),
     Case("a = f(1)\nb = random.random()", ahead=frozenset({1}), ms={2: 0.1}),
 ]
 NATIVE = [
@@ -303,7 +314,12 @@ NATIVE = [
         native=True,
     ),
     Case("a = f(1)", ((0, "too-short", "too short: 2 ms"),), ms={1: 2.0}, native=True),
-    Case("a = input()", ((1, "blocked-input", "`input()` asks for input"),), native=True),
+    Case(
+        "a = input()",
+        ((1, "blocked-input", "`input()` asks for input"),),
+        native=True,
+        ms={1: 50.0},
+    ),
     Case(
         "r = [f(i) for i in gen]",
         ((1, "iterable", f"the loop goes through `gen`, a generator, {ONLY_HOME}"),),
@@ -350,7 +366,7 @@ def test_a_true_chain_gets_no_advice() -> None:
 
 
 def test_a_loop_that_is_taken_apart_is_not_kept_together() -> None:
-    code = "for i in xs:\n    for j in xs:\n        f(i, j)\nr = [f(i) for i in xs]\n"
+    code = "for i in xs:\n    for j in xs:\n        a = f(j)\nr = [f(i) for i in xs]\n"
     tops = decompose(ast.parse(code).body, namespace())
     assert [top.together for top in tops] == [(), ()]
 

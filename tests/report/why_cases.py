@@ -1,9 +1,7 @@
-"""Little cells, and why their statements ran at home: a laboratory for explanations, with no kernel.
+"""Little cells, and why their statements ran at home: a laboratory with no kernel.
 
-The rule: a cell's steps are timed by a made-up clock, so that what is explained is the same each time.
+The rule: a made-up clock times a cell's steps, so that what is explained is the same each time.
 """
-
-# ruff: noqa: ISC004, RUF027 - one program, one entry
 
 from __future__ import annotations
 
@@ -84,12 +82,12 @@ class Clock:
 
     def run(self, top: TopLevel) -> list[StatementRecord]:
         looped = not isinstance(top.steps[0], Unit | HomeStep)
-        records = []
-        for _ in range(ITERATIONS if looped else 1):
-            for step in flat(top.steps):
-                if isinstance(step, Unit) or (step.whole and not looped):
-                    records.append(self.record(step))
-        return records
+        return [
+            self.record(step)
+            for _ in range(ITERATIONS if looped else 1)
+            for step in flat(top.steps)
+            if isinstance(step, Unit) or (step.whole and not looped)
+        ]
 
     def record(self, step: Unit | HomeStep) -> StatementRecord:
         cheap = 0.1 if step.effects.cost_s == 0.0 else 50.0
