@@ -98,7 +98,8 @@ class _Explanation:
         if position is not None and (said.kind == "depends" or record.state == "squashed"):
             found = self._carried(position)
             if found is None and said.kind == "depends":
-                found = self._depends(position, said.names)
+                names = (*said.names, *self._read_from_dear(record))
+                found = self._depends(position, names)
             return found or said
         if said.kind:
             return said
@@ -108,12 +109,11 @@ class _Explanation:
 
     def _inferred(self, record: StatementRecord, position: int) -> Refusal | None:
         """Return why nothing ran beside a dear statement that nothing kept at home."""
-        fact = self.facts.steps[position]
-        before = [r for r in self._dear if r.end_s <= record.start_s + 1e-9]
+        before = self._dear_before(record)
         found = self._carried(position) or self._made_in_loop(position)
         if found is not None:
             return found
-        names = self._read_from(fact.top, {self._top(r) for r in before})
+        names = self._read_from_dear(record)
         if names:
             return self._depends(position, names)
         if len(self._dear) == 1 and record.times == 1:
@@ -162,11 +162,16 @@ class _Explanation:
 
     # Dependences ---------------------------------------------------------------------------------
 
-    def _read_from(self, top: int, sources: set[int]) -> tuple[str, ...]:
-        """Return the names that a statement reads from any of these statements before it."""
+    def _read_from_dear(self, record: StatementRecord) -> tuple[str, ...]:
+        """Return the names that a statement reads from dear ones that ended before it began."""
+        top = self._top(record)
         found = self._flows.get(top, {})
+        sources = {self._top(other) for other in self._dear_before(record)} - {top}
         names = frozenset[str]().union(*(found.get(source, frozenset()) for source in sources))
         return tuple(sorted(names))
+
+    def _dear_before(self, record: StatementRecord) -> list[StatementRecord]:
+        return [r for r in self._dear if r.end_s <= record.start_s + 1e-9]
 
     @cached_property
     def _flows(self) -> dict[int, dict[int, frozenset[str]]]:
@@ -177,12 +182,9 @@ class _Explanation:
         return flows
 
     def _depends(self, position: int, names: Sequence[str]) -> Refusal | None:
-        """Return which step makes or changes one of the names that this step reads."""
-        for name in names:
-            found = self._in_loop(position, name) or self._before(position, name)
-            if found is not None:
-                return found
-        return None
+        """Return which step is the last that makes or changes one of the names a step reads."""
+        found = (self._in_loop(position, n) or self._before(position, n) for n in names)
+        return max(filter(None, found), key=lambda refusal: refusal.line, default=None)
 
     def _in_loop(self, position: int, name: str) -> Refusal | None:
         """Return that the loop around a step makes what it reads, earlier in the same iteration."""
@@ -241,9 +243,7 @@ class _Explanation:
         kept = self._kept_together(record, self.facts.steps[position])
         if kept is not None:
             return kept.refusal
-        top = self._top(record)
-        before = {self._top(r) for r in self._dear if r.end_s <= record.start_s + 1e-9}
-        names = self._read_from(top, before - {top})
+        names = self._read_from_dear(record)
         if names:
             return self._depends(position, names)
         return ALONE if len(self._dear) == 1 else None
