@@ -31,8 +31,6 @@ _BESIDE = 0.2
 """Share of a statement's time in which workers were busy, from which nothing was wrong."""
 _SHARE = 0.05
 """Home's own part of its loops is spoken of if it took more than this share of the cell."""
-_ORDINARY = frozenset({"in-order", "blocked-definition"})
-"""What every cell does, and what costs nothing."""
 STARTING = Refusal("workers-starting", "the workers were still starting")
 ALONE = Refusal("alone", "nothing else in this cell takes time, so nothing could run beside it")
 _UNKNOWN = Refusal("not-known-yet", "home came to it before it was known how long it takes")
@@ -287,41 +285,3 @@ def _summed(reasons: Iterable[ReasonRecord]) -> Iterator[ReasonRecord]:
         if times > 1:
             sentence = f"{times} iterations: {sentence}"
         yield replace(same[0], sentence=sentence, times=times, seconds=total_s)
-
-
-# Cells that ran as they are -----------------------------------------------------------------------
-
-
-def explain_native(
-    facts: CellFacts | None, wall_s: float, refusal: Refusal | None
-) -> tuple[ReasonRecord, ...]:
-    """Return why a cell was run as it is; `facts` are there if it was looked into."""
-    if refusal is not None and not (refusal.kind == "no-calls" and wall_s < WORTH_S):
-        return (reason_for(refusal, 0, "the cell", wall_s),)
-    if facts is None or wall_s < WORTH_S:
-        return (reason_for(too_short(wall_s), 0, "the cell", wall_s),)
-    found = [*_kept(facts), *_own(facts, trivial=False)] or [*_own(facts, trivial=True)]
-    if not found:
-        return (reason_for(ALONE, 0, "the cell", wall_s),)
-    share_s = wall_s / len(found)
-    return in_order(replace(reason, seconds=share_s) for reason in found)
-
-
-def _kept(facts: CellFacts) -> Iterator[ReasonRecord]:
-    for kept in facts.together:
-        if kept.refusal.kind != "trivial":
-            yield reason_for(kept.refusal, kept.line, kept.text, 0.0)
-
-
-def _own(facts: CellFacts, *, trivial: bool) -> Iterator[ReasonRecord]:
-    """Tell of the dear steps, or of those that look cheap, outside of loops kept together."""
-    lines = [
-        (kept.line, kept.end_line) for kept in facts.together if kept.refusal.kind != "trivial"
-    ]
-    for fact in facts.steps:
-        covers = any(fact.line <= first and last <= fact.end_line for first, last in lines)
-        if fact.trivial != trivial or covers:
-            continue
-        refusal = fact.refusal or ALONE
-        if refusal.kind not in _ORDINARY and not (trivial and refusal is ALONE):
-            yield reason_for(refusal, fact.line, fact.text, 0.0)

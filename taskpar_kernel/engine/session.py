@@ -30,8 +30,9 @@ from taskpar_kernel.engine.history import History, too_short
 from taskpar_kernel.engine.ledger import Ledger
 from taskpar_kernel.engine.loads import Meter
 from taskpar_kernel.engine.lookahead import Lookahead, Moment
+from taskpar_kernel.engine.natively import explain_native
 from taskpar_kernel.engine.overtaking import Overtaking
-from taskpar_kernel.engine.reasons import STARTING, explain, explain_native
+from taskpar_kernel.engine.reasons import STARTING, explain
 from taskpar_kernel.engine.relay import Relay
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.turn import Turn

@@ -17,7 +17,8 @@ from why_cases import Case, explained, namespace
 from taskpar_kernel.analysis.decompose import decompose
 from taskpar_kernel.engine.facts import facts_of
 from taskpar_kernel.engine.history import failed
-from taskpar_kernel.engine.reasons import STARTING, explain_native
+from taskpar_kernel.engine.natively import explain_native
+from taskpar_kernel.engine.reasons import STARTING
 from taskpar_kernel.model.refusal import Refusal
 
 DRAWN = "draws on the current figure, which lives at home"
@@ -384,6 +385,12 @@ def test_a_cell_that_ran_before_the_workers_were_there() -> None:
     (reason,) = explain_native(None, 2.0, STARTING)
     assert (reason.line, reason.kind, reason.seconds) == (0, "workers-starting", 2.0)
     assert reason.advice == "run the cell again"
+
+
+@pytest.mark.parametrize(("wall_s", "kind"), [(0.002, "too-short"), (2.0, "serial")])
+def test_a_cell_that_was_not_looked_into(wall_s: float, kind: str) -> None:
+    (reason,) = explain_native(None, wall_s, None)
+    assert (reason.line, reason.kind) == (0, kind)
 
 
 @pytest.mark.parametrize(
