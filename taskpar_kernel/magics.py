@@ -22,6 +22,7 @@ from IPython.core.error import UsageError as ShellUsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from taskpar_kernel.errors import TaskParError, UsageError
+from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.settings import MAX_WORKERS, Settings, TaskPar, check_workers
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Door:
         self._patched: frozenset[str] = frozenset()
         self._unnoted: list[str] = []
         """Source of cells that ran before the engine was there."""
-        self._why_serial = ""
+        self._why_serial: Refusal | None = None
 
     # Life ------------------------------------------------------------------------------------
 
@@ -215,10 +216,11 @@ class Door:
         nodes, shown = _normalised(nodelist, interactivity)
         session = self._session
         lines = linecache.getlines(cell_name)
-        why, cell = "", None
+        why: Refusal | None = None
+        cell = None
         try:
             why = self._serial_reason(nodes, lines)
-            if not why:
+            if why is None:
                 cell = session.prepare(nodes, shown, _unit_compiler(cell_name, compiler), lines)
         except Exception as error:  # noqa: BLE001 - the edge: no defect of ours costs a cell
             session.say(f"taskpar: this cell could not be analysed ({error!r}); it runs serially")
@@ -250,8 +252,8 @@ class Door:
 
             self._patched |= patched_packages(nodes, self._shell.user_ns)
 
-    def _serial_reason(self, nodes: Sequence[ast.stmt], lines: Sequence[str]) -> str:
-        """Return why this cell must run serially as a whole, or ''."""
+    def _serial_reason(self, nodes: Sequence[ast.stmt], lines: Sequence[str]) -> Refusal | None:
+        """Return why this cell must run serially as a whole, or None."""
         from taskpar_kernel.analysis.hooks import note  # with the engine
         from taskpar_kernel.analysis.lifetimes import watches_lifetimes  # with the engine
         from taskpar_kernel.analysis.patched import patched_packages, use_of  # with the engine
@@ -262,15 +264,23 @@ class Door:
         self._patched |= patched_packages(nodes, namespace)
         package = use_of(nodes, namespace, self._patched)
         if package:
-            return f"`{package}` was changed from outside, and workers have it unchanged"
-        return watches_lifetimes(nodes, namespace)
+            text = f"`{package}` was changed from outside, and workers have it unchanged"
+            return Refusal("cell-patched", text, (package,))
+        text = watches_lifetimes(nodes, namespace)
+        return Refusal("cell-lifetimes", text) if text else None
 
     def explained(self, record: RunRecord) -> RunRecord:
         """Return the record of the last cell, with the reason for running all of it serially."""
-        if not self._why_serial:
+        why = self._why_serial
+        if why is None:
             return record
-        statements = tuple(replace(s, reason=self._why_serial) for s in record.statements)
-        return replace(record, statements=statements)
+        from taskpar_kernel.engine.reasons import reason_for  # with the engine
+
+        statements = tuple(
+            replace(s, reason=why.text, reason_kind=why.kind) for s in record.statements
+        )
+        reasons = (reason_for(why, 0, "the cell", record.wall_s),)
+        return replace(record, statements=statements, reasons=reasons)
 
 
 def _normalised(
@@ -334,6 +344,8 @@ class TaskParMagics(Magics):  # type: ignore[misc]
         %taskpar on | off            run cells through the engine, or serially
         %taskpar workers             the workers: pid, state, memory
         %taskpar last [--json|--text]  what ran where in the last cell
+        %taskpar why [--json|--text]   what kept statements of the last cell at home or waiting,
+                                     and what would free them; the dearest first
         %taskpar verify [--all] [--eager] [--workers N] [--here]
                                      run the cells so far again in new kernels, serially and in
                                      parallel, and tell what differs in the last one (--all: in all)
@@ -344,6 +356,7 @@ class TaskParMagics(Magics):  # type: ignore[misc]
             "off": self._off,
             "workers": self._show_workers,
             "last": self._last,
+            "why": self._why,
             "verify": self._verify,
         }
         name = words[0] if words else "last"
@@ -370,25 +383,43 @@ class TaskParMagics(Magics):  # type: ignore[misc]
         sys.stdout.write(workers_text(() if pool is None else pool.describe()) + "\n")
 
     def _last(self, words: list[str]) -> None:
-        parser = _Parser("taskpar last", add_help=False, allow_abbrev=False)
+        form, record = self._asked("last", words)
+        from taskpar_kernel.report.last import last_html, last_text  # with the engine
+
+        if form == "json":
+            sys.stdout.write(record.to_json() + "\n")
+        else:
+            self._show(form, last_text(record), last_html(record))
+
+    def _why(self, words: list[str]) -> None:
+        form, record = self._asked("why", words)
+        from taskpar_kernel.report.why import why_html, why_json, why_text  # with the engine
+
+        if form == "json":
+            sys.stdout.write(why_json(record) + "\n")
+        else:
+            self._show(form, why_text(record), why_html(record))
+
+    def _asked(self, name: str, words: list[str]) -> tuple[str, RunRecord]:
+        """Return the form that was asked for ("json", "text" or ""), and the last cell's record."""
+        parser = _Parser(f"taskpar {name}", add_help=False, allow_abbrev=False)
         form = parser.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true")
         form.add_argument("--text", action="store_true")
         options = parser.parse_args(words)
         from taskpar_kernel.engine.session import last_run  # with the engine
-        from taskpar_kernel.report.last import last_html, last_text  # with the engine
 
         try:
             record = self._door.explained(last_run())
         except TaskParError as error:
-            raise ShellUsageError(f"%taskpar last: {error}") from None
-        if options.json:
-            sys.stdout.write(record.to_json() + "\n")
-        elif options.text:
-            sys.stdout.write(last_text(record) + "\n")
+            raise ShellUsageError(f"%taskpar {name}: {error}") from None
+        return ("json" if options.json else "text" if options.text else ""), record
+
+    def _show(self, form: str, text: str, html: str) -> None:
+        if form == "text":
+            sys.stdout.write(text + "\n")
         else:
-            data = {"text/plain": last_text(record), "text/html": last_html(record)}
-            self.shell.display_pub.publish(data)
+            self.shell.display_pub.publish({"text/plain": text, "text/html": html})
 
     def _verify(self, words: list[str]) -> None:
         from taskpar_kernel.testing.replay import replay  # with jupyter_client; for this only

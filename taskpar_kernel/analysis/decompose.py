@@ -37,8 +37,10 @@ from taskpar_kernel.analysis.shapes import (
     results,
     without,
 )
+from taskpar_kernel.analysis.together import WHILE, of_comprehension, of_loop
 from taskpar_kernel.model.effects import Effects, Scope
 from taskpar_kernel.model.ids import UnitId
+from taskpar_kernel.model.refusal import Refusal, Together
 from taskpar_kernel.model.steps import (
     Comprehension,
     HomeStep,
@@ -123,6 +125,8 @@ class _Decomposer:
         """The names of all methods of the notebook's classes, once asked for."""
         self.local: frozenset[str] = frozenset()
         """The names of the function whose body is taken apart; empty: it is the notebook's."""
+        self.together: dict[ast.AST, Together] = {}
+        """The loops of the present statement that were not taken apart, and why."""
 
     def number(self) -> UnitId:
         self.next_id += 1
@@ -131,6 +135,19 @@ class _Decomposer:
     # Statements ------------------------------------------------------------------------------
 
     def top_level(self, node: ast.stmt, effects: Effects, scope: Scope, *, shown: bool) -> TopLevel:
+        self.together = {}
+        top = self.taken_apart(node, effects, scope, shown=shown)
+        return replace(top, together=self.kept_together(top)) if self.together else top
+
+    def kept_together(self, top: TopLevel) -> tuple[Together, ...]:
+        """Return the loops of a statement that no way of looking at it has taken apart."""
+        apart = {loop.node for loop in _loops([*top.steps, *top.free.loops])}
+        found = (kept for node, kept in self.together.items() if node not in apart)
+        return tuple(sorted(found, key=lambda kept: kept.line))
+
+    def taken_apart(
+        self, node: ast.stmt, effects: Effects, scope: Scope, *, shown: bool
+    ) -> TopLevel:
         steps = tuple(self.statement(node, effects, scope, shown=shown))
         if any(isinstance(step, LoopStep) for step in steps) or not has_calls(node):
             return TopLevel(node, steps, effects)
@@ -192,6 +209,8 @@ class _Decomposer:
             loop = self.loop(node, effects, scope)
             if loop is not None:
                 return [loop]
+        if isinstance(node, ast.While):
+            self.keep(node, WHILE)
         saved = self.next_id
         if self.local:
             assigned = self.assigned(node, effects, scope)
@@ -301,9 +320,9 @@ class _Decomposer:
     def loop(self, node: ast.For, effects: Effects, scope: Scope) -> LoopStep | None:
         """Return the loop taken apart, or None where its iterations cannot run side by side."""
         targets = plain_names(node.target)
-        if targets is None or not _may_be_harmless(node.iter, scope):
-            return None
-        if targets & names_in(node.iter):
+        known = targets is not None and _may_be_harmless(node.iter, scope)
+        if not known or targets is None or targets & names_in(node.iter):
+            self.keep(node, of_loop(node, scope, None))
             return None
         saved = self.next_id
         number = self.number()
@@ -318,13 +337,20 @@ class _Decomposer:
         self.inside -= 1
         if not any(_worth(step, self.eager) for step in _free_units(body, targets)):
             self.next_id = saved
+            self.keep(node, of_loop(node, scope, body))
             return None
         return LoopStep(number, node, effects, self.text(node), node.lineno, tuple(body))
+
+    def keep(self, node: ast.stmt | ast.expr, refusal: Refusal) -> None:
+        """Note that a loop is not taken apart, and why."""
+        last = node.end_lineno or node.lineno
+        self.together[node] = Together(node.lineno, last, self.text(node), refusal)
 
     def comprehension(self, node: Comprehension, scope: Scope) -> LoopStep | None:
         """Return the comprehension taken apart, or None where that cannot be or does not pay."""
         targets = _targets_of(node, scope)
         if targets is None:
+            self.keep(node, of_comprehension(node, scope, None))
             return None
         effects = predict(node, scope)
         if effects.cost_s == 0.0 and not self.eager:
@@ -337,6 +363,7 @@ class _Decomposer:
         apart = not any(u.effects.changes - targets or u.effects.draws for u in local)
         if apart and any(_worth(unit, self.eager) for unit in local):
             return LoopStep(number, node, effects, self.text(node), node.lineno, tuple(local))
+        self.keep(node, of_comprehension(node, scope, local))
         return None
 
     def element(self, node: Comprehension, inside: Scope) -> list[Unit]:
@@ -365,6 +392,13 @@ def units_of(steps: Iterable[Step]) -> Iterator[Unit]:
             yield step
         elif isinstance(step, LoopStep):
             yield from units_of(step.body)
+
+
+def _loops(steps: Iterable[Step]) -> Iterator[LoopStep]:
+    for step in steps:
+        if isinstance(step, LoopStep):
+            yield step
+            yield from _loops(step.body)
 
 
 def _targets_of(node: Comprehension, scope: Scope) -> frozenset[str] | None:

@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.commit.apply import Opened, apply, open_outcome
 from taskpar_kernel.engine.attempts import AttemptRecord
-from taskpar_kernel.engine.history import why_home
+from taskpar_kernel.engine.facts import CellFacts, facts_of
+from taskpar_kernel.engine.history import changed, failed, too_short, why_home
 from taskpar_kernel.engine.inner import FreeLoop, InnerCalls
 from taskpar_kernel.engine.lookahead import WORTH_S, Lookahead, Moment
 from taskpar_kernel.engine.passage import Passage
@@ -38,6 +39,7 @@ from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Touch
 from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME
+from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
 from taskpar_kernel.source.rewrite import HOOKS, rewrite
 from taskpar_kernel.validation.verdict import same_value, stale_name
@@ -107,7 +109,7 @@ class CellRun:
         self._iteration: dict[UnitId, int] = {}
         self._around: dict[UnitId, tuple[UnitId, ...]] = {}
         self._steps: dict[UnitId, Step] = {}
-        self._running: tuple[Step, float, str, str] | None = None
+        self._running: tuple[Step, float, Refusal | None, str] | None = None
         for top in tops:
             self._learn(top.steps, ())
             self._learn(top.free.loops, ())
@@ -194,6 +196,10 @@ class CellRun:
             for attempt in tuple(self.dispatch.attempts.values()):
                 if not attempt.over:
                     self._base.drop(attempt)
+
+    def facts(self) -> CellFacts:
+        """Return what explains the run once it is over."""
+        return facts_of(self._tops, self._inner.in_functions())
 
     def _arrive(self, order: Order) -> None:
         """Home has come to `order`: account for what it ran since the last hook."""
@@ -293,7 +299,7 @@ class CellRun:
             return tuple(flat(self._free.loop.body))
         return tuple(flat(self._top.steps)) if self._top else ()
 
-    def _run_here(self, step: Step, reason: str, state: str = "home") -> None:
+    def _run_here(self, step: Step, reason: Refusal | None, state: str = "home") -> None:
         self._running = (step, time.monotonic(), reason, state)
         self._meter()
 
@@ -329,9 +335,8 @@ class CellRun:
             step = self._steps[number]
             assert isinstance(step, Unit)
             self._session.costs.observe(step, total_s / count)
-            short = total_s / count < WORTH_S
-            reason = f"too short: {1e3 * total_s / count:.2g} ms" if short else ""
-            self.history.home(step, start_s, start_s + total_s, reason)
+            reason = too_short(total_s / count) if total_s / count < WORTH_S else None
+            self.history.home(step, start_s, start_s + total_s, reason, times=int(count))
         self._short = {}
 
     def peek(self, moment: Moment) -> int:
@@ -377,7 +382,7 @@ class CellRun:
         self._plain = False
         if self._at is not None:
             self.look.move_to(self._order_of(self._at))
-            self._running = (self._steps[self._at], self.since_s, "", "home")
+            self._running = (self._steps[self._at], self.since_s, None, "home")
             self._meter()
             self._at = None
             self._owed = self._present_steps()
@@ -403,7 +408,8 @@ class CellRun:
         unit = self._steps[UnitId(number)]
         assert isinstance(unit, Unit)
         instance = self.look.find(order)
-        reason, state = "", "home"
+        reason: Refusal | None = None
+        state = "home"
         eager = self._session.settings.eager
         missing = eager and (instance is None or instance.attempt is None)
         if missing or self._may_peek():
@@ -419,7 +425,7 @@ class CellRun:
                     self.look.drop(attempt)
                 self._passage.take_back(attempt)
                 raise
-            if not reason:
+            if reason is None:
                 self._leave()
                 return True
             state = "squashed"
@@ -523,8 +529,10 @@ class CellRun:
 
     # Taking an outcome ----------------------------------------------------------------------------
 
-    def _take(self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]) -> str:
-        """Commit the outcome for `instance` and return '', or return why it cannot be taken."""
+    def _take(
+        self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]
+    ) -> Refusal | None:
+        """Commit the outcome for `instance`, or return why it cannot be taken."""
         if not attempt.complete:
             with self._session.lock:
                 why = self._stale(attempt, instance, names)
@@ -538,12 +546,12 @@ class CellRun:
             try:
                 opened = self._opened(attempt)
             except NotPortable as refused:
-                return f"its outcome cannot be brought home: {refused}"
+                return Refusal("not-portable", f"its outcome cannot be brought home: {refused}")
             if attempt.parts:
                 return self._commit_part(attempt, instance, opened)
             with deferred_interrupts():
                 self._commit(attempt, opened, names)
-        return ""
+        return None
 
     def _opened(self, attempt: AttemptRecord) -> Opened:
         if attempt.opened is not None:
@@ -556,11 +564,13 @@ class CellRun:
             attempt.opened = opened
         return opened
 
-    def _commit_part(self, attempt: AttemptRecord, instance: Instance, opened: Opened) -> str:
+    def _commit_part(
+        self, attempt: AttemptRecord, instance: Instance, opened: Opened
+    ) -> Refusal | None:
         """Bind what one part of a chunk made."""
         made = opened.names[ITEMS_NAME]
         if instance.part >= len(made):
-            return "a step before it raised"
+            return Refusal("raised", "a step before it raised")
         for name, value in made[instance.part].items():
             if name == VALUE_NAME:
                 self._value = value
@@ -572,10 +582,12 @@ class CellRun:
         start_s = finished.start_s + instance.part * seconds
         self.history.took(instance.step, attempt.worker, start_s, start_s + seconds)
         self._session.costs.observe_away(instance.step, seconds)
-        return ""
+        return None
 
-    def _stale(self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]) -> str:
-        """Return which of the attempt's inputs is not what home has now, or ''.
+    def _stale(
+        self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]
+    ) -> Refusal | None:
+        """Return which of the attempt's inputs is not what home has now, or None.
 
         `names`: what the names mean where the statement stands.
         """
@@ -584,38 +596,38 @@ class CellRun:
             items = attempt.items.objects[ITEMS_NAME]
             pairs += items[instance.part].items()
             if not self._ledger.unchanged(attempt.items):
-                return "what the loop goes through was changed in between"
+                return changed("what the loop goes through was changed in between")
         for name, bundle in attempt.reads:
             if not bundle.at_home:
-                return f"what makes `{name}` was run again"
+                return changed(f"what makes `{name}` was run again", name)
             pairs.append((name, bundle.objects.get(name)))
         pairs += attempt.modules
         name = stale_name(pairs, names)
         if name:
-            return f"`{name}` is not what was predicted"
+            return changed(f"`{name}` is not what was predicted", name)
         for name, bundle in attempt.reads:
             if not self._ledger.unchanged(bundle):
-                return f"what `{name}` is bound to was changed in between"
+                return changed(f"what `{name}` is bound to was changed in between", name)
         if self._ledger.ambient_mark() != attempt.ambient:
-            return "process-wide state was changed in between"
+            return Refusal("squashed-ambient", "process-wide state was changed in between")
         return self._different_prelude(attempt)
 
-    def _different_prelude(self, attempt: AttemptRecord) -> str:
-        """Return '' if home's own run of the cheap statements made what the worker's made."""
+    def _different_prelude(self, attempt: AttemptRecord) -> Refusal | None:
+        """Return None if home's own run of the cheap statements made what the worker's made."""
         told, bundle = attempt.finished or attempt.gate, attempt.replica
         if bundle is None or bundle.at_home or told is None or told.replica is None:
-            return ""
+            return None
         names = self._names()
         values = {n: names[n] for n in attempt.made if n in names}
         if len(values) == len(attempt.made) and self._ledger.accept_replica(
             bundle, values, attempt.inputs, told.replica
         ):
-            return ""
-        return f"`{', '.join(attempt.made)}` came out differently at home"
+            return None
+        return changed(f"`{', '.join(attempt.made)}` came out differently at home", *attempt.made)
 
     def _wait_for(
         self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]
-    ) -> str:
+    ) -> Refusal | None:
         """Return when the attempt is over, or when home had better run it itself.
 
         On the way it is let pass the gate, or the reason why not is returned.
@@ -629,7 +641,7 @@ class CellRun:
                 if attempt.waits and (why := self._let_pass(attempt, instance, names)):
                     return why
                 if self._home_is_first(attempt) or self._is_stuck(attempt, waited_s):
-                    return "home was free before its worker"
+                    return Refusal("home-first", "home was free before its worker")
                 if limit_s and waited_s > limit_s:
                     attempt.lost = f"did not end within {limit_s:g} s"
                     break
@@ -643,11 +655,11 @@ class CellRun:
         finally:
             self.waiting = False
             self.waited_s += time.monotonic() - begin_s
-        return ""
+        return None
 
     def _let_pass(
         self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]
-    ) -> str:
+    ) -> Refusal | None:
         """Home is where the attempt is: let it change files, or return what has changed meanwhile.
 
         What it reads from now on is what the serial run reads: home stands still until it is over.
@@ -689,15 +701,15 @@ class CellRun:
                 return other.started_s + known - time.monotonic() > own * len(attempt.instances)
         return False
 
-    def _unusable(self, attempt: AttemptRecord) -> str:
+    def _unusable(self, attempt: AttemptRecord) -> Refusal | None:
         if attempt.lost:
-            return f"worker {attempt.worker} {attempt.lost}"
+            return Refusal("worker-lost", f"worker {attempt.worker} {attempt.lost}")
         if attempt.dropped:
-            return "it was given up"
+            return Refusal("given-up", "it was given up")
         finished = attempt.finished
         assert finished is not None
-        changed = "" if attempt.passed else self._passage.changed(attempt, finished.files_read)
-        return changed if finished.ok else finished.why
+        files = None if attempt.passed else self._passage.changed(attempt, finished.files_read)
+        return files if finished.ok else failed(finished.why)
 
     def _commit(self, attempt: AttemptRecord, opened: Opened, names: Mapping[str, Any]) -> None:
         self._session.relay.show(attempt.outputs[attempt.shown :])

@@ -90,7 +90,7 @@ class Chunks:
             self.sent += 1
         except Blocked as why:
             for instance in chunk.instances:
-                instance.refused = str(why)
+                instance.refused = why.refusal
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:

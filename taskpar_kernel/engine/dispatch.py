@@ -128,9 +128,10 @@ class Dispatch:
         prelude = needed_before(sources)
         spent_s = sum(self.cost_s(d.instance) for d in prelude)
         if spent_s > max(WORTH_S, _PRELUDE_SHARE * self.cost_s(instance)):
-            raise Blocked("what comes before it would have to be repeated, and takes too long")
+            text = "what comes before it would have to be repeated, and takes too long"
+            raise Blocked("prelude", text)
         if not loads.has_cores(self.costs.threads(instance.step)):
-            raise Blocked("it uses several cores by itself")
+            raise Blocked("uses-all-cores", "it uses several cores by itself")
         if not self.settings.eager:
             self._refuse_in_vain(instance)
         every = (*(d.sources for d in prelude), sources)
@@ -140,7 +141,7 @@ class Dispatch:
         try:
             return self._post(instance, sources, prelude, worker, loads)
         except NotPortable as why:
-            raise Blocked(str(why)) from None
+            raise Blocked("not-portable", str(why)) from None
         except Hurried:
             self._patience.hurried(_known_values(every).values())
             raise
@@ -148,9 +149,10 @@ class Dispatch:
     def _refuse_in_vain(self, instance: Instance) -> None:
         """Raise Blocked where experience says that running ahead does not pay."""
         if not self.costs.pays(instance.step):
-            raise Blocked("workers side by side take much longer for it than home")
+            text = "workers side by side take much longer for it than home"
+            raise Blocked("slower-ahead", text)
         if self.costs.in_vain(instance.step):
-            raise Blocked("it was run ahead in vain before")
+            raise Blocked("in-vain", "it was run ahead in vain before")
 
     def _be_patient(
         self, instance: Instance, every: Iterable[dict[str, Source]], now_s: float
@@ -162,7 +164,8 @@ class Dispatch:
         if instance.step.id in self.places or (cost_s is not None and cost_s > 2 * pack_s):
             return
         if not self._patience.ends(new.values(), pack_s, now_s):
-            raise Blocked(f"sending its input would take {1e3 * pack_s:.0f} ms")
+            text = f"sending its input would take {1e3 * pack_s:.0f} ms"
+            raise Blocked("input-large", text, *sorted(new))
 
     def _size(self, value: Any) -> Size:
         known = self._sizes.get(id(value))
@@ -183,7 +186,7 @@ class Dispatch:
         """
         first = chunk.instances[0]
         if not loads.has_cores(self.costs.threads(first.step)):
-            raise Blocked("it uses several cores by itself")
+            raise Blocked("uses-all-cores", "it uses several cores by itself")
         every = (chunk.sources,)
         worker = self._choose(first, chunk.sources, every, loads)
         if not (idle or self.settings.eager):
@@ -192,7 +195,7 @@ class Dispatch:
             self._post_chunk(chunk, worker, loads)
         except NotPortable as why:
             self.costs.forbid_chunks(first.step)
-            raise Blocked(str(why)) from None
+            raise Blocked("not-portable", str(why)) from None
         except Hurried:
             self._patience.hurried(_known_values(every).values())
             raise
@@ -350,7 +353,7 @@ class Dispatch:
         else:
             source = min((p for p in bundle.holders if p in self.pool.ready), default=None)
             if source is None:
-                raise Blocked("the worker that held its input is gone")
+                raise Blocked("worker-lost", "the worker that held its input is gone")
             self.pool.post(source, Script((Send(bundle.key, (worker,)),)))
             script.append(Receive(bundle.key, source, limit_s))
         bundle.holders.add(worker)

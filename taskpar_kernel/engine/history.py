@@ -6,8 +6,10 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from taskpar_kernel.analysis.together import blocked
 from taskpar_kernel.model.ids import Key, Place
 from taskpar_kernel.model.messages import Received
+from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.run import RunRecord, StatementRecord, TransferRecord
 from taskpar_kernel.model.steps import HomeStep, Step
 
@@ -20,6 +22,8 @@ class History:
     """Collects one cell's records."""
 
     workers: int
+    ready: bool = True
+    """Whether any worker was up when the cell began."""
     start_s: float = field(default_factory=time.monotonic)
     statements: list[StatementRecord] = field(default_factory=list)
     transfers: list[TransferRecord] = field(default_factory=list)
@@ -31,16 +35,22 @@ class History:
     """The names that travel in each bundle."""
 
     def home(
-        self, step: Step, start_s: float, end_s: float, reason: str, state: str = "home"
+        self,
+        step: Step,
+        start_s: float,
+        end_s: float,
+        reason: Refusal | None,
+        state: str = "home",
+        times: int = 1,
     ) -> None:
         """Home ran `step` itself."""
-        self._add(step, "home", state, start_s, end_s, reason)
+        self._add(step, "home", state, (start_s, end_s), reason, times)
 
     def took(self, step: Step, worker: Place, start_s: float, end_s: float) -> None:
         """Home took what `worker` made of `step`."""
         self.committed += 1
         self.saved_s += end_s - start_s
-        self._add(step, str(worker), "committed", start_s, end_s, "")
+        self._add(step, str(worker), "committed", (start_s, end_s))
 
     def moved(self, event: Received) -> None:
         """A bundle arrived at a worker."""
@@ -55,12 +65,30 @@ class History:
         )
 
     def _add(
-        self, step: Step, place: str, state: str, start_s: float, end_s: float, reason: str
+        self,
+        step: Step,
+        place: str,
+        state: str,
+        span_s: tuple[float, float],
+        reason: Refusal | None = None,
+        times: int = 1,
     ) -> None:
         if len(self.statements) < MOST_STATEMENTS:
-            begin_s, stop_s = start_s - self.start_s, end_s - self.start_s
+            begin_s, stop_s = (moment_s - self.start_s for moment_s in span_s)
+            why = reason or _NOTHING
             self.statements.append(
-                StatementRecord(step.line, step.text, place, state, begin_s, stop_s, reason)
+                StatementRecord(
+                    step.line,
+                    step.text,
+                    place,
+                    state,
+                    begin_s,
+                    stop_s,
+                    why.text,
+                    why.kind,
+                    why.names,
+                    times,
+                )
             )
 
     def record(self, ahead: int, waited_s: float) -> RunRecord:
@@ -83,6 +111,39 @@ def _place(place: int) -> str:
     return "home" if place == 0 else str(place)
 
 
-def why_home(step: Step) -> str:
-    """Return the analysis' reason for keeping a step home, or an empty string."""
-    return step.why if isinstance(step, HomeStep) else ""
+_NOTHING = Refusal("", "")
+
+
+def why_home(step: Step) -> Refusal | None:
+    """Return the analysis' reason for keeping a step home, or None."""
+    if not isinstance(step, HomeStep):
+        return None
+    if not step.effects.home:
+        return Refusal("in-order", step.why)
+    return blocked(step.effects)
+
+
+def too_short(seconds: float) -> Refusal:
+    """Return the reason for keeping home what takes so many seconds each time."""
+    return Refusal("too-short", f"too short: {1e3 * seconds:.2g} ms")
+
+
+def changed(text: str, *names: str) -> Refusal:
+    """Return the reason for dropping an outcome made from another input than home has."""
+    return Refusal("squashed-changed", text, names)
+
+
+def failed(why: str) -> Refusal:
+    """Return the reason for which an attempt ended without an outcome, as its worker tells it."""
+    for words, kind in _TOLD.items():
+        if why.startswith(words):
+            return Refusal(kind, why)
+    return Refusal("not-portable", why)
+
+
+_TOLD = {
+    "it reached the gate": "at-gate",
+    "it raised": "raised",
+    "interrupted": "interrupted",
+    "a defect": "defect",
+}

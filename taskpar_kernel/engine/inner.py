@@ -83,6 +83,10 @@ class InnerCalls:
             self._local[loop.id] = local
             self.units |= {unit.id for unit in units_of(loop.body)}
 
+    def in_functions(self) -> list[LoopStep]:
+        """Return the loops of functions that home came to."""
+        return [loop for number, loop in self.loops.items() if self._local[number]]
+
     def local_names(self, loop: UnitId) -> frozenset[str]:
         """Return the names of the function in which a loop stands."""
         return self._local[loop]

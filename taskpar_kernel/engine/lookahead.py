@@ -29,6 +29,7 @@ from taskpar_kernel.engine.stream import Binding, Instance, Item, Opaque, Order,
 from taskpar_kernel.errors import Hurried
 from taskpar_kernel.model.effects import Blocker, Effects, Scope
 from taskpar_kernel.model.ids import HOME, Place, Ticket
+from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 
 WINDOW = 256
 """Instances looked at in one scan; a scan of this many takes about a millisecond."""
+
+
+READS_NATIVELY = Refusal(
+    "files-unseen", "it reads files natively, and what comes before it may write files"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +213,7 @@ class Lookahead:
                 source = self._source_of(instance, loads, moment)
                 sent = isinstance(source, Outcome)
             except Blocked as why:
-                instance.refused = str(why)
+                instance.refused = why.refusal
         if source is None:
             self._names.pend(instance.effects, changes, instance.local)
         else:
@@ -234,7 +240,7 @@ class Lookahead:
     def _stays_behind(self, instance: Instance) -> bool:
         """Whether what may write files is not to be overtaken by this one."""
         if instance.effects.files_unseen:
-            instance.refused = "it reads files natively, and what comes before it may write files"
+            instance.refused = READS_NATIVELY
             return True
         return not self.dispatch.settings.eager and self.dispatch.overtaking.holds_back(instance)
 

@@ -15,12 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from taskpar_kernel.model.refusal import Refusal
+
 if TYPE_CHECKING:
     from taskpar_kernel.engine.stream import Instance
     from taskpar_kernel.model.steps import HomeStep, Unit
 
 _MOST = 64
-HELD_BACK = "it read a file too early before, and what comes before it may write files"
+HELD_BACK = Refusal(
+    "files-early", "it read a file too early before, and what comes before it may write files"
+)
 
 
 @dataclass(slots=True)

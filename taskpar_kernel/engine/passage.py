@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.errors import PoolError
+from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.validation.verdict import changed_file
 from taskpar_kernel.worker.seen import present_state
 from taskpar_kernel.worker.undo import discard, journal_of, take_back
@@ -41,15 +42,17 @@ class Passage:
     def __init__(self, session: Session):
         self._session = session
 
-    def changed(self, attempt: AttemptRecord, files: FilesRead) -> str:
-        """Return which of the files the attempt looked at has changed since, or ''."""
+    def changed(self, attempt: AttemptRecord, files: FilesRead) -> Refusal | None:
+        """Return which of the files the attempt looked at has changed since, or None."""
         path = changed_file(files, present_state)
         if path:
             self._session.overtaking.squashed(attempt.instance.step, attempt.issued_s)
-        return f"the file {path} was changed in between" if path else ""
+        return (
+            Refusal("squashed-files", f"the file {path} was changed in between") if path else None
+        )
 
-    def open_for(self, attempt: AttemptRecord) -> str:
-        """Let an attempt pass if the files it looked at are unchanged; return why not, or ''."""
+    def open_for(self, attempt: AttemptRecord) -> Refusal | None:
+        """Let an attempt pass if the files it looked at are unchanged; return why not, or None."""
         assert attempt.gate is not None
         assert self._session.pool is not None
         why = self.changed(attempt, attempt.gate.files_read)

@@ -14,7 +14,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from importlib import import_module
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,14 @@ from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.cell import BUSY_S, CellRun, flat
 from taskpar_kernel.engine.costs import Costs
 from taskpar_kernel.engine.dispatch import Dispatch
-from taskpar_kernel.engine.history import History
+from taskpar_kernel.engine.facts import CellFacts, facts_of
+from taskpar_kernel.engine.history import History, too_short
 from taskpar_kernel.engine.ledger import Ledger
 from taskpar_kernel.engine.loads import Meter
 from taskpar_kernel.engine.lookahead import Lookahead, Moment
+from taskpar_kernel.engine.natively import explain_native
 from taskpar_kernel.engine.overtaking import Overtaking
+from taskpar_kernel.engine.reasons import STARTING, explain
 from taskpar_kernel.engine.relay import Relay
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.turn import Turn
@@ -48,7 +52,8 @@ from taskpar_kernel.model.messages import (
     Script,
     Started,
 )
-from taskpar_kernel.model.run import RunRecord, StatementRecord
+from taskpar_kernel.model.refusal import Refusal
+from taskpar_kernel.model.run import ReasonRecord, RunRecord, StatementRecord
 from taskpar_kernel.model.steps import LoopStep, Step, TopLevel, Unit
 from taskpar_kernel.pool.link import WorkerPool
 from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
@@ -104,6 +109,8 @@ class Session:
         self._loaded: dict[str, None] = {}
         self._importing: Counter[Place] = Counter()
         self._text = ""
+        self._declined: tuple[Refusal | None, CellFacts | None] = (STARTING, None)
+        """Why the present cell runs as it is; or the facts that tell."""
         self._compile: Callable[[ast.AST], Any] = _plain_compile
 
     @property
@@ -175,10 +182,16 @@ class Session:
         if self._cell is not None or threading.current_thread() is not threading.main_thread():
             return None
         self._text = "".join(lines)
-        if self.pool is None or not self._may_gain(nodes, self._text):
+        if self.pool is None:
+            self._declined = (Refusal("no-workers", "the workers are not running"), None)
+            return None
+        declined = self._too_little(nodes, self._text)
+        if declined is not None:
+            self._declined = (declined, None)
             return None
         if self.pool.failure and not self.pool.ready:
             self._no_pool(self.pool.failure)
+            self._declined = (Refusal("no-workers", self.pool.failure), None)
             return None
         tops = decompose(
             nodes,
@@ -188,6 +201,7 @@ class Session:
             lines=lines,
         )
         if not self._gains(tops):
+            self._declined = (None, facts_of(tops))
             return None
         self._compile = compile_unit
         self.costs.begin_cell()
@@ -206,18 +220,19 @@ class Session:
             tops, self.costs, self.namespace, self.settings.workers, self.settings.policy
         )
 
-    def _may_gain(self, nodes: Sequence[ast.stmt], text: str) -> bool:
-        """Whether a closer look at a cell can pay; the text is looked at first, at no cost."""
+    def _too_little(self, nodes: Sequence[ast.stmt], text: str) -> Refusal | None:
+        """Return why a closer look at a cell cannot pay; the text is looked at first, for free."""
         if sys.gettrace() is not None:
-            return False
+            return Refusal("cell-traced", "a debugger or tracer watches what runs here")
         if any(word in text for word in _SUSPENDING) and any(map(_awaits, nodes)):
-            return False
+            return Refusal("blocked-await", "the cell awaits at the top level")
         if self.settings.eager:
-            return True
+            return None
         cell_s = self.costs.cell_s(text)
         if cell_s is not None and cell_s < SHORT_CELL_S:
-            return False
-        return "(" in text and any(map(_calls, nodes))
+            return too_short(cell_s)
+        calls = "(" in text and any(map(_calls, nodes))
+        return None if calls else Refusal("no-calls", "nothing in it calls a function")
 
     def _gains(self, tops: tuple[TopLevel, ...]) -> bool:
         """Whether at least two steps may be dear, and one of them may travel."""
@@ -256,14 +271,22 @@ class Session:
         self._forget(cell)
         record = cell.history.record(len(cell.dispatch.attempts), cell.waited_s)
         self.costs.observe_cell(self._text, record.wall_s)
-        _last[:] = [lambda: record]
+        facts, ready, waited_s = cell.facts(), cell.history.ready, cell.waited_s
+
+        @cache
+        def told() -> RunRecord:
+            return replace(record, reasons=explain(record, facts, ready=ready, waited_s=waited_s))
+
+        _last[:] = [told]
 
     def ran_natively(self, nodes: Sequence[ast.stmt], wall_s: float) -> None:
         """A cell ran as it is: nothing went out."""
         self.costs.observe_cell(self._text, wall_s)
         for node in nodes:
             self.ran_at_home(node)
-        _last[:] = [partial(serial_record, tuple(nodes), wall_s, self.settings.workers)]
+        (refusal, facts), self._declined = self._declined, (None, None)
+        reasons = cache(partial(explain_native, facts, wall_s, refusal))
+        _last[:] = [partial(serial_record, tuple(nodes), wall_s, self.settings.workers, reasons)]
 
     def new_lookahead(self, tops: tuple[TopLevel, ...]) -> Lookahead:
         """Return a fresh look-ahead over these statements."""
@@ -284,7 +307,7 @@ class Session:
 
     def new_history(self) -> History:
         """Return an empty history of a cell that starts now."""
-        return History(self.settings.workers)
+        return History(self.settings.workers, self.settings.eager or bool(self.free_workers()))
 
     def _forget(self, cell: CellRun) -> None:
         """Let go of the cell's bundles, here and on the workers."""
@@ -410,16 +433,23 @@ class Session:
                     self._busy.clear()
 
 
-def serial_record(nodes: Sequence[ast.stmt], wall_s: float, workers: int) -> RunRecord:
-    """Return the record of a cell that ran as it is."""
-    reason = "nothing in this cell could run beside something else and gain"
-    statements = tuple(
-        StatementRecord(
-            n.lineno, ast.unparse(n).split("\n", 1)[0][:120], "home", "home", 0.0, 0.0, reason
+def serial_record(
+    nodes: Sequence[ast.stmt],
+    wall_s: float,
+    workers: int,
+    reasons: Callable[[], tuple[ReasonRecord, ...]],
+) -> RunRecord:
+    """Return the record of a cell that ran as it is; `reasons` gives why."""
+    told = {reason.line: reason for reason in reasons()}
+    statements = []
+    for node in nodes:
+        why = told.get(node.lineno, told.get(0))
+        sentence, kind = (why.sentence, why.kind) if why else ("", "")
+        text = ast.unparse(node).split("\n", 1)[0][:120]
+        statements.append(
+            StatementRecord(node.lineno, text, "home", "home", 0.0, 0.0, sentence, kind)
         )
-        for n in nodes
-    )
-    return RunRecord(wall_s, wall_s, workers, statements)
+    return RunRecord(wall_s, wall_s, workers, tuple(statements), reasons=reasons())
 
 
 def _is_unit(step: Step) -> bool:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from taskpar_kernel.analysis.sources import global_names
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects
+from taskpar_kernel.model.refusal import Refusal
 
 if TYPE_CHECKING:
     from taskpar_kernel.engine.attempts import AttemptRecord
@@ -33,7 +34,11 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 class Blocked(Exception):
-    """A unit cannot go out now; the text says why."""
+    """A unit cannot go out now; the refusal says why."""
+
+    def __init__(self, kind: str, text: str, *names: str):
+        super().__init__(text)
+        self.refusal = Refusal(kind, text, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +105,9 @@ class Names:
             if source is None:
                 if name in vars(builtins) or name in effects.writes:
                     continue
-                raise Blocked(f"`{name}` does not exist yet")
+                raise Blocked("missing-name", f"`{name}` does not exist yet", name)
             if source is PENDING:
-                raise Blocked(f"`{name}` is not known yet")
+                raise Blocked("depends", f"`{name}` is not known yet", name)
             sources[name] = source
         self._add_what_methods_use(sources)
         return sources
@@ -116,7 +121,8 @@ class Names:
         while queue:
             for name in names_behind(queue.pop(), self.namespace):
                 if name in self.local:
-                    raise Blocked(f"a function it calls may use another `{name}` than it does")
+                    text = f"a function it calls may use another `{name}` than it does"
+                    raise Blocked("other-name", text, name)
                 if name in sources or self._sources.get(name) is PENDING:
                     continue
                 source = sources[name] = self._sources.get(name) or Known(self.namespace[name])
@@ -181,7 +187,7 @@ def needed_before(sources: Mapping[str, Source]) -> list[Deferred]:
             found[deferred.instance.order] = deferred
             queue += [s for s in deferred.sources.values() if isinstance(s, Deferred)]
     if len(found) > LONGEST_PRELUDE:
-        raise Blocked("too many cheap statements come before it")
+        raise Blocked("prelude", "too many cheap statements come before it")
     return [found[order] for order in sorted(found)]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.analysis.iterables import scalars_only
 from taskpar_kernel.model.effects import Effects
+from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Instance:
     """What the targets of comprehensions around it will be."""
     bound: Mapping[str, Any] = field(default_factory=dict)
     """What the targets of all loops around it will be."""
-    refused: str = ""
+    refused: Refusal | None = None
     """Why it could not be sent out when that was tried."""
     part: int = 0
     """Which part of its attempt's outcome is its own."""

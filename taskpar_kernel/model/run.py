@@ -21,6 +21,11 @@ class StatementRecord:
     end_s: float
     reason: str
     """Why it ran at home or was run again; empty when it was committed ahead."""
+    reason_kind: str = ""
+    """The stable name of that reason, as in `Refusal.kind`."""
+    reason_names: tuple[str, ...] = ()
+    times: int = 1
+    """How many iterations this record sums up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,23 @@ class TransferRecord:
     target: str
     bytes: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonRecord:
+    """Why a statement or loop ran at home or waited, and what would free it."""
+
+    line: int
+    """First line of the statement, from 1; 0: it is about the cell as a whole."""
+    statement: str
+    kind: str
+    """A stable name: "too-short", "carried", "depends", "not-portable", "blocked-drawing", …"""
+    sentence: str
+    advice: str
+    """What would free it; empty where nothing would."""
+    times: int
+    seconds: float
+    """Spent at home on it; 0.0 where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +71,8 @@ class RunRecord:
     squashed: int = 0
     notes: tuple[str, ...] = field(default=())
     """Lines said to the user during the cell (a lost worker, a pool that did not start)."""
+    reasons: tuple[ReasonRecord, ...] = ()
+    """Why statements ran at home or waited: the dearest first, ties by line."""
 
     @property
     def speed_up(self) -> float:

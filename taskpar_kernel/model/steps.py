@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from taskpar_kernel.model.effects import Effects
 from taskpar_kernel.model.ids import UnitId
+from taskpar_kernel.model.refusal import Together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,3 +123,5 @@ class TopLevel:
     steps: tuple[Step, ...]
     effects: Effects
     free: Inner = field(default_factory=Inner)
+    together: tuple[Together, ...] = ()
+    """Its loops that were not taken apart, and why."""
