@@ -123,7 +123,10 @@ def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, object]]
                 yield alias.asname or whole, sys.modules[whole]
         elif not node.level and node.module in sys.modules:
             members = vars(sys.modules[node.module])
-            if alias.name in members:
+            if alias.name == "*":
+                public = members.get("__all__") or [n for n in members if not n.startswith("_")]
+                yield from ((n, members[n]) for n in public if n in members)
+            elif alias.name in members:
                 yield alias.asname or alias.name, members[alias.name]
 
 

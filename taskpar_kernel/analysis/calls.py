@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from taskpar_kernel.analysis import classes, functions, library, special
 from taskpar_kernel.analysis.ledger import Change
@@ -19,7 +19,7 @@ from taskpar_kernel.analysis.values import MISSING, Family, Value, family, is_li
 from taskpar_kernel.model.effects import Blocker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from taskpar_kernel.analysis.walk import Walk
 
@@ -111,7 +111,7 @@ def _follow(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> 
 def _callbacks(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) -> None:
     """Count the functions given as arguments as called, with any of the other arguments."""
     given = arguments.all()
-    for value in _with_items(given):
+    for value in _callables(given):
         function = followable(value)
         cls = classes.class_of(value)
         if function is not None or cls is not None:
@@ -123,18 +123,24 @@ def _callbacks(walk: Walk, node: ast.Call, callee: Value, arguments: Arguments) 
                 functions.merge(walk, summary, Arguments(spread=others), node)
             elif cls is not None and not _only_asks(callee):
                 _made_by_library(walk, node, cls, others)
-        elif _is_users(value) and isinstance(value.obj, FunctionType):
+        elif isinstance(value.obj, FunctionType) and _is_users(value):
             walk.ledger.unclear()
         elif value.owner is not None and value.attr:
             _bound_callback(walk, node, value, arguments)
 
 
-def _with_items(given: list[Value]) -> Iterator[Value]:
-    """Give the arguments, and what displays among them hold."""
+def _callables(given: Iterable[Value]) -> list[Value]:
+    """Give the arguments that may be called, and those that displays among them hold."""
+    found: list[Value] = []
     for value in given:
-        yield value
-        if value.items is not None:
-            yield from _with_items(list(value.items))
+        if value.function is not None or value.owner is not None or isinstance(value.obj, _CALLED):
+            found.append(value)
+        elif value.items is not None:
+            found.extend(_callables(value.items))
+    return found
+
+
+_CALLED: Final = (FunctionType, type)
 
 
 def _only_asks(callee: Value) -> bool:

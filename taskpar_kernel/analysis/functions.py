@@ -239,13 +239,22 @@ def _merge_change(
         walk.ledger.change_roots((root,) if known is None else known.same | {root}, how)
     elif root[0] != "param":
         where = "a closure's variable" if root[0] == "cell" else "a default argument"
-        walk.ledger.block(Blocker.UNKNOWN, node, f"{summary.name}: changes {where} `{root[2]}`")
+        _change_kept(walk, node, f"{summary.name}: changes {where} `{root[2]}`")
     elif root[1] == summary.serial:
-        for value in _bound_to(summary, arguments, root[2]):
+        bound = _bound_to(summary, arguments, root[2])
+        for value in bound:
             if not is_immutable(value):
                 walk.ledger.change(value, node, how)
+        if not bound and root[2] not in {summary.star, summary.extra}:  # it has its default
+            _change_kept(walk, node, f"{summary.name}: changes a default argument `{root[2]}`")
     else:
         walk.ledger.change_roots((root,), how)
+
+
+def _change_kept(walk: Walk, node: ast.AST, what: str) -> None:
+    """Enter the change of an object that a function keeps to itself."""
+    walk.ledger.block(Blocker.UNKNOWN, node, what)
+    walk.ledger.doubt()
 
 
 def _bound_to(summary: Summary, arguments: Arguments, parameter: str) -> list[Value]:

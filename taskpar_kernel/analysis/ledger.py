@@ -121,7 +121,7 @@ class Ledger:
             return Level.OBJECTS
         return Level.ANY
 
-    def effects(self) -> Effects:
+    def effects(self, assumes: tuple[tuple[str, object], ...] = ()) -> Effects:
         """Close the account of a top-level statement."""
         return Effects(
             reads=frozenset(self.reads),
@@ -136,6 +136,7 @@ class Ledger:
             prints=self.prints,
             home=tuple(self.home),
             touch=_TOUCH[self.reach],
+            assumes=assumes,
             cost_s=self.cost_s,
         )
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from taskpar_kernel.analysis.calls import call
 from taskpar_kernel.analysis.expressions import EXPRESSIONS
 from taskpar_kernel.analysis.handles import name_node, read_handles
+from taskpar_kernel.analysis.ledger import Ledger, Level
 from taskpar_kernel.analysis.names import Frame, FrameKind, bindings_of
 from taskpar_kernel.analysis.statements import STATEMENTS
-from taskpar_kernel.analysis.walk import Grammar, Session, Walk
+from taskpar_kernel.analysis.walk import Grammar, Session, Walk, is_code
 from taskpar_kernel.model.effects import Blocker, Effects, Reason
 
 if TYPE_CHECKING:
@@ -40,7 +41,19 @@ def predict(node: ast.stmt | ast.expr, scope: Scope) -> Effects:
         hidden = scope.opaque | scope.definitions.keys() if scope.definitions else scope.opaque
         for name, blocker in read_handles(ledger.reads, scope.objects, hidden):
             ledger.block(blocker, name_node(node, name), name)
-    return ledger.effects()
+    return ledger.effects(_assumed(ledger, scope))
+
+
+def _assumed(ledger: Ledger, scope: Scope) -> tuple[tuple[str, object], ...]:
+    """Give what the names read were taken to be: code that nobody follows may bind them anew."""
+    if ledger.reach is Level.ANY or not ledger.reads:
+        return ()
+    objects, definitions, opaque = scope.objects, scope.definitions, scope.opaque
+    return tuple(
+        (name, objects[name] if is_code(objects[name]) else type(objects[name]))
+        for name in ledger.reads
+        if name in objects and name not in opaque and name not in definitions
+    )
 
 
 def _too_deep(node: ast.AST) -> Effects:

@@ -143,14 +143,26 @@ def _import_from(walk: Walk, node: ast.ImportFrom) -> None:
     for alias in node.names:
         if alias.name == "*":
             walk.ledger.unclear()
-            continue
-        dotted = f"{node.module}.{alias.name}"
-        obj = source.obj
-        found = vars(obj).get(alias.name) if isinstance(obj, ModuleType) else None
-        value = (
-            Value(dotted=dotted) if found is None else Value(type(found), obj=found, dotted=dotted)
-        )
-        walk.store(bound_by_alias(alias), value, node)
+            for name in _public(source.obj):
+                walk.store(name, _member(source.obj, f"{node.module}.{name}", name), node)
+        else:
+            value = _member(source.obj, f"{node.module}.{alias.name}", alias.name)
+            walk.store(bound_by_alias(alias), value, node)
+
+
+def _member(module: object, dotted: str, name: str) -> Value:
+    found = vars(module).get(name) if isinstance(module, ModuleType) else None
+    return Value(dotted=dotted) if found is None else Value(type(found), obj=found, dotted=dotted)
+
+
+def _public(module: object) -> list[str]:
+    """Give what a star import of a module binds, as far as it is loaded already."""
+    if not isinstance(module, ModuleType):
+        return []
+    named = vars(module).get("__all__")
+    if isinstance(named, (list, tuple)):
+        return [name for name in named if isinstance(name, str)]
+    return [name for name in vars(module) if not name.startswith("_")]
 
 
 def _function(walk: Walk, node: FunctionNode) -> None:

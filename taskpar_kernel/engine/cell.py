@@ -805,13 +805,15 @@ def combined(parts: Iterable[Effects], bound: frozenset[str] = frozenset()) -> E
     """
     touch = Touch.NOTHING
     changes: frozenset[str] = frozenset()
+    assumes: tuple[tuple[str, object], ...] = ()
     for effects in parts:
+        assumes += effects.assumes
         if effects.touch is Touch.ANY:
             return Effects(touch=Touch.ANY)
         if effects.touch is Touch.OBJECTS:
             touch = Touch.OBJECTS
             changes |= effects.changes
-    return Effects(touch=touch, changes=changes, writes=bound)
+    return Effects(touch=touch, changes=changes, writes=bound, assumes=assumes)
 
 
 def _joined(local: dict[str, Any], names: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -203,7 +203,7 @@ class Ledger:
 
     def before_home(self, effects: Effects, namespace: Mapping[str, Any]) -> None:
         """Home is about to run something: fix what can only be fixed before."""
-        if not _is_contained(effects, namespace):
+        if not (_is_contained(effects, namespace) and _is_as_assumed(effects, namespace)):
             self.ambient_mark()
             self.home_is_busy = True
             for bundle in self._active():
@@ -223,7 +223,7 @@ class Ledger:
     def after_home(self, effects: Effects, namespace: Mapping[str, Any]) -> None:
         """Home has run something with these effects."""
         was_busy, self.home_is_busy = self.home_is_busy, False
-        if effects.touch is Touch.NOTHING:
+        if effects.touch is Touch.NOTHING and not was_busy:
             return
         if was_busy or not _is_contained(effects, namespace):
             self.epoch += 1
@@ -354,6 +354,14 @@ def _is_contained(effects: Effects, namespace: Mapping[str, Any]) -> bool:
     if effects.touch is Touch.OBJECTS and not effects.changes & effects.writes:
         return all(type(namespace.get(name)) in _LIST_LIKE for name in effects.changes)
     return effects.touch is Touch.NOTHING
+
+
+def _is_as_assumed(effects: Effects, namespace: Mapping[str, Any]) -> bool:
+    """Whether the names are bound to what the prediction took them to be bound to."""
+    return all(
+        (value := namespace.get(name, effects)) is then or type(value) is then
+        for name, then in effects.assumes
+    )
 
 
 def _spans(bundle: Bundle) -> tuple[Span, ...]:

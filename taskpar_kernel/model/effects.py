@@ -88,6 +88,9 @@ class Effects:
     home: tuple[Reason, ...] = ()
     """Why it must run at home, in program order; empty: it may travel."""
     touch: Touch = Touch.ANY
+    assumes: tuple[tuple[str, object], ...] = ()
+    """What `touch` rests on: names with what they are taken to be bound to, of functions, classes
+    and modules the object itself, of data the type. Empty where `touch` is ANY."""
     cost_s: float | None = None
     """Seconds as far as the tables tell: 0.0 for what is surely trivial, a rough guess for what is
     surely dear (a fit, a read of a table), None for unknown."""

@@ -395,7 +395,9 @@ class Attempts:
 
     def _discard_changed(self, involved: dict[Key, Live]) -> None:
         """Drop the live bundles that a failed attempt changed; they can be unpacked again."""
-        for key, live in involved.items():
+        held = {identity for live in involved.values() for identity in live.known}
+        shared = self.bundles.sharing(held, involved)
+        for key, live in (involved | shared).items():
             if not live.constant and _mark_or_none(live) != live.mark:
                 self._lose(key, live)
 
@@ -511,7 +513,8 @@ class Attempts:
         # Not all that was involved: each iteration of a loop would hold all those before it.
         live.held &= {key for key, _ in live.known.values()}
         live.held = live.held or others  # what was sent refers to others: it cannot be unpacked
-        self._retire(changed, touched)
+        shared = self.bundles.sharing(touched, involved)
+        self._retire(changed | shared, touched)
         self.bundles.adopt(instruction.outcome, live)
 
     def _retire(self, changed: dict[Key, Live], touched: frozenset[int]) -> None:

@@ -13,7 +13,7 @@ a bundle is not read beside the bundles it has copies of.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -190,6 +190,14 @@ class Bundles:
         if len(copied) > len(set(copied)) or not found.keys().isdisjoint(copied):
             raise NotPortable("it reads an object and a copy of it that another worker sent")
         return found
+
+    def sharing(self, objects: Set[int], known: Collection[Key]) -> dict[Key, Live]:
+        """Return the live bundles, but for the `known` ones, that hold one of the objects (ids)."""
+        return {
+            key: live
+            for key, live in self._live.items()
+            if key not in known and not live.known.keys().isdisjoint(objects)
+        }
 
     def adopt(self, key: Key, live: Live) -> None:
         """Take an attempt's outcome as the live bundle `key`."""

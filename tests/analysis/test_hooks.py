@@ -204,3 +204,33 @@ def test_generators_that_clean_up(code: str, before: str, serial: bool) -> None:
     assert bool(holds_waiting(nodes, namespace)) is serial
     hooks.note(before + code, {})
     assert bool(watches_lifetimes(nodes, namespace)) is serial
+
+
+@pytest.mark.parametrize(
+    ("code", "before"),
+    [
+        ("a = f(1)", "def f(x, seen=[]): seen.append(x)\n"),
+        ("def f(x, seen=[]): seen.append(x)\na = f(1)", ""),
+        ("a = f(x=1)", "def f(x, *, seen=[]): seen.append(x)\n"),
+        ("a = f()", "def g():\n  kept = []\n  def f(): kept.append(1)\n  return f\nf = g()\n"),
+    ],
+)
+def test_a_change_of_what_a_function_keeps(code: str, before: str) -> None:
+    effects = last_of(code, before)
+    assert effects.home
+    assert effects.touch is Touch.ANY
+
+
+def test_an_argument_that_is_given_is_no_default() -> None:
+    effects = last_of("f(1, xs)", "xs = []\ndef f(x, seen=[]): seen.append(x)\n")
+    assert (effects.home, effects.touch) == ((), Touch.OBJECTS)
+
+
+def test_what_touch_rests_on() -> None:
+    namespace = run("x = 1\ndef f(): return x\ny = 2\n")
+    scope = Scope(namespace, {}, frozenset({"y"}))
+    assert dict(predict(ast.parse("a = x + f()").body[0], scope).assumes) == {
+        "x": int,
+        "f": namespace["f"],
+    }
+    assert predict(ast.parse("a = x + y").body[0], scope).assumes == ()

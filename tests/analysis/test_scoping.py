@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from analysis_cases import Case, check, table
 
 
@@ -75,7 +77,8 @@ from analysis_cases import Case, check, table
     Case("import", "import os.path", writes="os", home="import"),
     Case("import as", "import os.path as p", writes="p", home="import"),
     Case("import from", "from os import path as p, sep", writes="p sep", home="import"),
-    Case("import star", "from os import *", home="import", touch="any"),
+    Case("import star", "from analysis_star import *", home="import", touch="any"),
+    Case("import star, loaded", "from errno import *", writes=" ".join(n for n in vars(errno) if n[0] != "_"), home="import", touch="any"),
     Case("import future", "from __future__ import annotations", writes="annotations", home="import"),
     Case("nested def's free names are not read", "def f():\n  def g(): return n\n  return g", writes="f", home="definition"),
     Case("conditional expression", "a = n if flag else x", reads="n flag x", writes="a", cost="zero"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -272,3 +273,20 @@ def test_ambient_state_is_sent_once_for_each_state(
     other, changed, _ = ledger.ambient_key()
     assert other != key
     assert changed != mark
+
+
+@pytest.mark.parametrize("effects", [NOTHING, objects("b")])
+def test_a_prediction_counts_only_as_long_as_names_are_what_it_took_them_to_be(
+    ledger: Ledger, effects: Effects
+) -> None:
+    changed: list[int] = [1]
+    namespace: dict[str, Any] = {"a": changed, "b": [], "x": 1}
+    bundle = ledger.bundles_for({"a": changed}, WORKER)["a"]
+    assert ledger.unchanged(bundle)
+    assuming = replace(effects, assumes=(("x", int), ("b", list)))
+    ran(ledger, assuming, namespace)
+    changed.append(2)  # nobody said so, and the names were what they should be
+    assert ledger.unchanged(bundle)
+    namespace["x"] = "of another type"
+    ran(ledger, assuming, namespace)
+    assert not ledger.unchanged(bundle)
