@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from taskpar_kernel.engine.session import Session
 
 _CHEAP_STEPS = 32
+_SHORT_S = 0.01
+"""Steps shorter than this, of which nothing goes out, are not stepped any longer."""
 _CHEAP_S = 0.0003
 """A loop whose first steps take less than this each is handed to a native loop: its hooks cost 1 µs
 a step, and nothing of that size is worth sending out one by one."""
@@ -92,7 +94,7 @@ class CellRun:
         self.waited_s = 0.0
         self._passage = Passage(session)
         self._value: Any = None
-        self._plain = not session.settings.eager
+        self.plain = not session.settings.eager
         """Nothing is out and nothing is planned: hooks only note where home is."""
         self._top: TopLevel | None = None
         self._at: UnitId | None = None
@@ -141,7 +143,7 @@ class CellRun:
             self._session.wait_ready()
         self._arrive(())
         if self._session.settings.eager or self._is_planned():
-            self._plain = False
+            self.plain = False
             self.peek(Moment())
         for index, top in enumerate(self._tops):
             try:
@@ -206,7 +208,7 @@ class CellRun:
         self.user_s += time.monotonic() - self.since_s
         with self._session.lock:
             self._end_running()
-            if self._plain:
+            if self.plain:
                 self._end_pass()
             if self._left is not None:
                 self._ledger.after_home(self._left, self._names())
@@ -245,7 +247,7 @@ class CellRun:
             self._free = None
             self._owed = None
             self._home_part = ANYTHING
-            if not self._plain:
+            if not self.plain:
                 self._ledger.after_home(ANYTHING, self._namespace)
                 self._left = ANYTHING
                 self._ledger.before_home(ANYTHING, self._namespace)
@@ -265,7 +267,7 @@ class CellRun:
     def _leave(self, *steps: Unit | HomeStep) -> None:
         """Home goes on with user code: with these steps, and what else is its own here."""
         self._owed = steps
-        if not self._plain:
+        if not self.plain:
             with self._session.lock:
                 self._begin_home()
         self.since_s = time.monotonic()
@@ -368,7 +370,7 @@ class CellRun:
             if self._over:
                 return 0
             self._peeked_s = time.monotonic()
-            if self._plain and self._top is not None:
+            if self.plain and self._top is not None:
                 self._end_plain()
             return self._scan(moment)
 
@@ -379,7 +381,7 @@ class CellRun:
         without looking. Both are covered: what it may have done is what the whole statement may
         do, and outcomes for places it has passed are dropped at its next hook.
         """
-        self._plain = False
+        self.plain = False
         if self._at is not None:
             self.look.move_to(self._order_of(self._at))
             self._running = (self._steps[self._at], self.since_s, None, "home")
@@ -399,7 +401,7 @@ class CellRun:
             return False
         if self._free is not None and number not in self._free.units:
             self._close_free()
-        if self._plain:
+        if self.plain:
             return self._pass(UnitId(number))
         if number in self._inner.units and self._free is None:
             return False  # its loop was left in some way, and nobody looks ahead of it
@@ -459,11 +461,11 @@ class CellRun:
 
     def goes_on(self) -> None:
         """A loop takes its time, however short its steps: from here on look ahead of them."""
-        if self._plain:
+        if self.plain:
             with self._session.lock:
                 self._end_pass()
                 self._end_short()
-                self._plain = False
+                self.plain = False
                 self._owed = self._present_steps()
                 self._begin_home()
 
@@ -761,7 +763,7 @@ class CellRun:
 
 
 class _Stepped:
-    """Tells the cell which iteration of a loop begins; hands over when steps are cheap.
+    """Tells the cell which iteration of a loop begins; hands over when that is not worth it.
 
     The loop walks `map(stepped, iterable)`, so that an error of the iterable itself is raised with
     no frame of ours; StopIteration from here ends that loop, and the native one goes on.
@@ -773,7 +775,7 @@ class _Stepped:
         self._inner = inner
         self._index = -1
         self._next_look = 1
-        self._looked = (0, cell.user_s)
+        self._looked = (0, cell.user_s, 0)
         self._begin_s = time.monotonic()
         self.rest: Iterator[Any] = iter(())
 
@@ -781,7 +783,7 @@ class _Stepped:
         self._index += 1
         if self._index == self._next_look:
             self._next_look *= 2
-            if self._is_cheap():
+            if self._is_in_vain():
                 self.rest = chain((item,), self._inner)
                 self._cell.step(self._loop, sys.maxsize)  # home is past all of its steps
                 raise StopIteration
@@ -791,17 +793,21 @@ class _Stepped:
         self._cell.step(self._loop, self._index)
         return item
 
-    def _is_cheap(self) -> bool:
-        """Whether the steps since the last look were so short that hooks are not worth it.
+    def _is_in_vain(self) -> bool:
+        """Whether the steps since the last look were short, or nothing of them could go out.
 
         What else took time meanwhile (the hooks themselves, another process) does not count.
         """
         if self._index < _CHEAP_STEPS:
             return False
-        begin, begin_s = self._looked
-        self._looked = (self._index, self._cell.user_s)
-        short = self._cell.user_s - begin_s < _CHEAP_S * (self._index - begin)
-        return short and not any(not a.over for a in self._cell.dispatch.out)
+        begin, begin_s, sent = self._looked
+        attempts = self._cell.dispatch.attempts
+        self._looked = (self._index, self._cell.user_s, len(attempts))
+        each_s = (self._cell.user_s - begin_s) / (self._index - begin)
+        if each_s < _CHEAP_S:
+            return not any(not a.over for a in self._cell.dispatch.out)
+        looked_ahead = begin >= _CHEAP_STEPS and not self._cell.plain
+        return looked_ahead and len(attempts) == sent and each_s < _SHORT_S
 
 
 def _raise_interrupt(node: ast.stmt) -> ast.stmt:

@@ -79,8 +79,8 @@ class Chunks:
             return 1
         if self._dispatch.settings.eager:
             return _EAGER
-        cost_s = costs.known(step)
-        if cost_s is None or not _SHORTEST_S < cost_s < _LONGEST_S:
+        cost_s, most_s = costs.known(step), costs.most(step)
+        if cost_s is None or most_s is None or cost_s < _SHORTEST_S or most_s > _LONGEST_S:
             return 1
         return min(_MOST, int(GRAIN_S / cost_s) + 1)
 

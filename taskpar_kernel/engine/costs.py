@@ -45,6 +45,14 @@ class Costs:
         observed = (*self._seconds.get(step.key, ()), *self._away.get(step.key, ()))
         return min(observed, default=None)
 
+    def most(self, step: Unit | HomeStep) -> float | None:
+        """Return the most of the last observations, or what the tables tell, or None.
+
+        Runs of one statement may differ: what was dear lately is worth sending out.
+        """
+        observed = (*self._seconds.get(step.key, ()), *self._away.get(step.key, ()))
+        return max(observed, default=step.effects.cost_s)
+
     def pays(self, step: Unit | HomeStep) -> bool:
         """Whether workers, busy side by side, are not seen to take much longer than home alone.
 

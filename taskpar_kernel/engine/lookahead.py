@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from taskpar_kernel.engine.attempts import AttemptRecord
     from taskpar_kernel.engine.ledger import Bundle
 
+_SURELY = 5
+"""A step whose runs differ goes out if one of the last took so many times what is worth it."""
 WINDOW = 256
 """Instances looked at in one scan; a scan of this many takes about a millisecond."""
 
@@ -265,8 +267,11 @@ class Lookahead:
             return False
         if self.dispatch.settings.eager:
             return True
-        cost_s = self.dispatch.costs.estimate(step)
-        return bold if cost_s is None else cost_s >= WORTH_S
+        costs = self.dispatch.costs
+        cost_s, most_s = costs.estimate(step), costs.most(step)
+        if cost_s is None or most_s is None:
+            return bold
+        return cost_s >= WORTH_S or most_s >= _SURELY * WORTH_S
 
     # Walking iterables ---------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import queue
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -108,6 +108,8 @@ class Session:
         self._warned = False
         self._loaded: dict[str, None] = {}
         self._importing: Counter[Place] = Counter()
+        self._preloading = threading.Lock()
+        self._preloads: deque[tuple[Place, tuple[str, ...]]] = deque()
         self._text = ""
         self._declined: tuple[Refusal | None, CellFacts | None] = (STARTING, None)
         """Why the present cell runs as it is; or the facts that tell."""
@@ -333,10 +335,31 @@ class Session:
                     self._preload(worker, modules)
 
     def _preload(self, worker: Place, modules: tuple[str, ...]) -> None:
-        """Let a worker import `modules`; until it has, it is not given anything else."""
-        if self.pool is not None:
+        """Let a worker import `modules`; until it has, it is not given anything else.
+
+        One worker imports at a time: the user's own code runs meanwhile, and needs a core.
+        """
+        with self._preloading:
             self._importing.update([worker])
+            self._preloads.append((worker, modules))
+            if len(self._preloads) == 1:
+                self._preload_next()
+
+    def _preload_next(self) -> None:
+        if self._preloads and self.pool is not None:
+            worker, modules = self._preloads[0]
             self.pool.post(worker, Script((Preload(modules),)))
+
+    def _preloaded(self, worker: Place) -> None:
+        """A worker has done what was first in the queue, or has ended."""
+        with self._preloading:
+            first = next((p for p in self._preloads if p[0] == worker), None)
+            if first is not None:
+                self._importing.subtract([worker])
+                was_next = self._preloads[0] is first
+                self._preloads.remove(first)
+                if was_next:
+                    self._preload_next()
 
     def free_workers(self) -> frozenset[Place]:
         """Return the workers that are up and not busy importing."""
@@ -354,7 +377,7 @@ class Session:
             if self._loaded and self.pool is not None:
                 self._preload(event.worker, tuple(self._loaded))
         elif isinstance(event, Preloaded):
-            self._importing.subtract([event.worker])
+            self._preloaded(event.worker)
         elif isinstance(event, Received):
             cell = self._cell
             if cell is not None:
@@ -393,7 +416,8 @@ class Session:
                 self.pool.interrupt(event.worker)
 
     def _lost(self, event: Lost) -> None:
-        self._importing[event.worker] = 0
+        while any(place == event.worker for place, _ in self._preloads):
+            self._preloaded(event.worker)
         for attempt in tuple(self._attempts.values()):
             if attempt.worker == event.worker and attempt.finished is None:
                 attempt.gone = True

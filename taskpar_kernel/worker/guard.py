@@ -4,6 +4,9 @@ Signals come in, `KeyboardInterrupt` comes out while user code runs. The rule: o
 installed all the time, so that child processes inherit the default action (an ignored signal would
 stay ignored in them), and raises only between `arm` and `disarm`.
 
+An import is not interrupted: a C extension whose first import was cut short can never be imported
+again by the same process. The interrupt strikes when the import is over.
+
 Python swallows what is raised in a finalizer or a callback of a weak reference, and prints it as
 ignored. Where the interrupt ends so, nothing is printed, and it strikes again a moment later.
 """
@@ -79,9 +82,11 @@ class Guard:
         if struck:
             raise _interrupt()
 
-    def _strike(self, _signal: int, _frame: FrameType | None) -> None:
+    def _strike(self, _signal: int, frame: FrameType | None) -> None:
         if self._held:
             self._struck = True
+        elif self._armed and _is_importing(frame):
+            start_new_thread(self._strike_again, (self._calls,))
         elif self._armed:
             raise _interrupt()
         self._otherwise()
@@ -97,6 +102,15 @@ class Guard:
         time.sleep(_AGAIN_S)
         if self._armed and self._calls == call:
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether an import is under way in this stack."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _interrupt() -> KeyboardInterrupt:
