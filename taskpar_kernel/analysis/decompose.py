@@ -120,6 +120,8 @@ class _Decomposer:
         self.next_id = 0
         self.alone = True
         self.inside = 0
+        self.by_value = False
+        """Whether a loop's iterable will be there, evaluated, when its steps are asked for."""
         self.objects = objects
         self.methods: frozenset[str] | None = None
         """The names of all methods of the notebook's classes, once asked for."""
@@ -151,8 +153,9 @@ class _Decomposer:
         steps = tuple(self.statement(node, effects, scope, shown=shown))
         if any(isinstance(step, LoopStep) for step in steps) or not has_calls(node):
             return TopLevel(node, steps, effects)
-        compound = isinstance(node, ast.For | _BLOCKS)
-        inner = self.inner([node], scope) if compound else Inner((), self.calls(node, scope))
+        inner = self.inner([node], scope)
+        if inner.loops:  # more can overlap inside of it than if it went out as a whole
+            steps = (self.home(node, effects, scope, ()),)
         return TopLevel(node, steps, effects, inner)
 
     def inner(self, body: Sequence[ast.stmt], scope: Scope) -> Inner:
@@ -171,6 +174,13 @@ class _Decomposer:
         return Inner(tuple(loops), tuple(calls))
 
     def free_loops(self, node: ast.stmt, scope: Scope) -> list[LoopStep]:
+        """Find loops that home, when it comes to them, can look ahead of: it has the iterable."""
+        self.by_value = True
+        found = self.loops_in(node, scope)
+        self.by_value = False
+        return found
+
+    def loops_in(self, node: ast.stmt, scope: Scope) -> list[LoopStep]:
         if isinstance(node, ast.For):
             loop = self.loop(node, predict(node, scope), scope)
             return [] if loop is None else [loop]
@@ -320,7 +330,8 @@ class _Decomposer:
     def loop(self, node: ast.For, effects: Effects, scope: Scope) -> LoopStep | None:
         """Return the loop taken apart, or None where its iterations cannot run side by side."""
         targets = plain_names(node.target)
-        known = targets is not None and _may_be_harmless(node.iter, scope)
+        by_value, self.by_value = self.by_value, False  # not so the loops inside of it
+        known = targets is not None and (by_value or _may_be_harmless(node.iter, scope))
         if not known or targets is None or targets & names_in(node.iter):
             self.keep(node, of_loop(node, scope, None))
             return None
@@ -348,7 +359,7 @@ class _Decomposer:
 
     def comprehension(self, node: Comprehension, scope: Scope) -> LoopStep | None:
         """Return the comprehension taken apart, or None where that cannot be or does not pay."""
-        targets = _targets_of(node, scope)
+        targets = _targets_of(node, scope, by_value=self.by_value)
         if targets is None:
             self.keep(node, of_comprehension(node, scope, None))
             return None
@@ -401,7 +412,7 @@ def _loops(steps: Iterable[Step]) -> Iterator[LoopStep]:
             yield from _loops(step.body)
 
 
-def _targets_of(node: Comprehension, scope: Scope) -> frozenset[str] | None:
+def _targets_of(node: Comprehension, scope: Scope, *, by_value: bool) -> frozenset[str] | None:
     """Return the targets of a comprehension that can be walked ahead of home."""
     clause = node.generators[0]
     targets = plain_names(clause.target)
@@ -409,7 +420,7 @@ def _targets_of(node: Comprehension, scope: Scope) -> frozenset[str] | None:
         return None
     if targets & names_in(clause.iter) or not all(map(plain_condition, clause.ifs)):
         return None
-    return targets if _may_be_harmless(clause.iter, scope) else None
+    return targets if by_value or _may_be_harmless(clause.iter, scope) else None
 
 
 def _used(unit: Unit, targets: frozenset[str]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from taskpar_kernel.commit.apply import Opened, apply, open_outcome
 from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.facts import CellFacts, facts_of
 from taskpar_kernel.engine.history import changed, failed, too_short, why_home
-from taskpar_kernel.engine.inner import FreeLoop, InnerCalls
+from taskpar_kernel.engine.inner import FreeLoop, InnerCalls, walkable
 from taskpar_kernel.engine.lookahead import WORTH_S, Lookahead, Moment
 from taskpar_kernel.engine.passage import Passage
 from taskpar_kernel.engine.signals import deferred_interrupts
@@ -226,12 +226,12 @@ class CellRun:
 
     # Loops inside other control flow ------------------------------------------------------------
 
-    def _enter(self, loop: LoopStep, frame: FrameType) -> None:
+    def _enter(self, loop: LoopStep, frame: FrameType, items: Iterable[Any]) -> None:
         """Home comes to a loop that no window has: look ahead of it alone."""
         self._close_free()
         with self._session.lock:
             local = self._inner.local_names(loop.id)
-            self._free = FreeLoop(loop, frame, self._namespace, self._base, local)
+            self._free = FreeLoop(loop, frame, self._namespace, self._base, local, items)
             self._home_part = None
 
     def _close_free(self) -> None:
@@ -481,10 +481,12 @@ class CellRun:
         self._loops.pop(number, None)
         step = self._inner.loops.get(number)
         if step is not None:
-            if not self._inner.is_long(number):
+            items = walkable(iterable) if self._inner.is_long(number) else None
+            if items is None:
                 self._close_free()
                 return self._unstepped(number, iterable)
-            self._enter(step, sys._getframe(1))
+            iterable = items
+            self._enter(step, sys._getframe(1), items)
         elif self._free is not None and number not in self._free.loops:
             self._close_free()
         kind = type(iterable)

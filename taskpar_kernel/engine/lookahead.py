@@ -73,6 +73,8 @@ class Lookahead:
     free_workers: Callable[[], frozenset[Place]]
     local: frozenset[str] = frozenset()
     """The names of the function in which they stand."""
+    walked: tuple[ast.expr, Iterable[Any]] | None = None
+    """An iterable that home has evaluated, and its expression."""
     here: Order = ()
     window: deque[Item] = field(default_factory=deque)
     index: dict[Order, Instance] = field(default_factory=dict)
@@ -288,6 +290,8 @@ class Lookahead:
 
     def _walk(self, node: ast.expr) -> Iterator[Any] | None:
         """Evaluate a loop's iterable ahead of home; None: its input is not known yet."""
+        if self.walked is not None and node is self.walked[0]:
+            return iter(self.walked[1])
         values: dict[str, Any] = {}
         for name in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
             source = self._names.now(name)
