@@ -323,8 +323,10 @@ class Ledger:
         self._changed(target for _, target, _ in opened.states)
         bundle.objects |= opened.names
         bundle.numbered = opened.numbered
-        bundle.refers = bool(opened.states or opened.refers)
-        if opened.states or opened.refers:  # some of its objects carry earlier bundles' numbers
+        # what it was expected to change and left as it was is in it as well, under earlier numbers
+        left = bundle.objects.keys() - opened.names.keys()
+        bundle.refers = bool(opened.states or opened.refers or left)
+        if bundle.refers:
             self._fix_now(bundle)
         bundle.spans = _spans(bundle)
         bundle.at_home = True

@@ -290,3 +290,18 @@ def test_a_prediction_counts_only_as_long_as_names_are_what_it_took_them_to_be(
     namespace["x"] = "of another type"
     ran(ledger, assuming, namespace)
     assert not ledger.unchanged(bundle)
+
+
+def test_what_an_attempt_was_expected_to_change_is_watched_though_it_did_not(
+    ledger: Ledger,
+) -> None:
+    d = {"a": 1}
+    outcome = ledger.expect(ledger.next_key(), WORKER)
+    outcome.objects["d"] = d  # the worker has it under this key as well
+    opened = open_outcome(pickle_value(({}, [], ())).place(), NO_SEGMENTS, ledger.resolve)
+    ledger.take_in(outcome, opened)
+    assert ledger.unchanged(outcome)
+    ledger.before_home(objects("d"), {"d": d})
+    d["b"] = 2
+    ledger.after_home(objects("d"), {"d": d})
+    assert not ledger.unchanged(outcome)

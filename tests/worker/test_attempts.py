@@ -875,3 +875,12 @@ def test_a_module_that_writes_when_it_is_imported_writes_at_home_alone(
     setup = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n{FORGET}\nimport writing"
     report = laboratory.run(setup, "a = writing.value", f"open({str(log)!r}).read()")
     assert "while it is imported" in report.why
+
+
+def test_what_was_to_change_and_did_not_is_watched_under_all_its_names(
+    laboratory: Laboratory,
+) -> None:
+    setup = 'l = list(range(5))\nd = {"a": 1}'
+    code = 'd["a"] = 1\nb = d\nb["l"] = l\nd["a"] *= 2'
+    laboratory.run(setup, 'd = {"a": 1}\n' + code, 'd["l"] is l, d')
+    laboratory.run(setup, code, 'd["l"] is l, d')
