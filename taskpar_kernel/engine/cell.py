@@ -143,7 +143,8 @@ class CellRun:
             self._session.wait_ready()
         self._arrive(())
         if self._session.settings.eager or self._is_planned():
-            self.plain = False
+            self.plain = False  # home runs the first dear statement, and looks ahead before
+        if self._session.settings.eager:
             self.peek(Moment())
         for index, top in enumerate(self._tops):
             try:
@@ -346,7 +347,7 @@ class CellRun:
         with self._session.lock:
             self._peeked_s = time.monotonic()
             sent = self._scan(moment)
-            self._scan_s = time.monotonic() - self._peeked_s if not sent else 0.0
+            self._scan_s = (time.monotonic() - self._peeked_s) * (0.3 if sent else 1.0)
             return sent
 
     def _scan(self, moment: Moment) -> int:
@@ -421,7 +422,10 @@ class CellRun:
             attempt = instance.attempt
             try:
                 names = _joined(dict(zip(unit.local, local, strict=True)), self._names())
+                begin_s = time.monotonic() - self.waited_s
                 reason = self._take(attempt, instance, names)
+                taken_s = time.monotonic() - self.waited_s - begin_s
+                self._session.costs.observe_taking(unit, taken_s)
             except BaseException:  # an interrupt while home waits
                 with self._session.lock:
                     self.look.drop(attempt)

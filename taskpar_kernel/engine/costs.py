@@ -11,6 +11,8 @@ _LAST = 4
 the look-ahead thread) only ever makes it longer."""
 _ENOUGH = 2
 _SLOWER = 1.8
+_SEVERAL = 1.2
+_DEAR = 0.5
 _MOST_CELLS = 10_000
 
 
@@ -26,6 +28,7 @@ class Costs:
         self._threads: dict[str, deque[float]] = {}
         self._changes: dict[str, frozenset[str]] = {}
         self._cells: dict[int, float] = {}
+        self._taking: dict[str, deque[float]] = {}
         self._single: set[str] = set()
         self._squashes: dict[str, int] = {}
 
@@ -54,12 +57,23 @@ class Costs:
         return max(observed, default=step.effects.cost_s)
 
     def pays(self, step: Unit | HomeStep) -> bool:
-        """Whether workers, busy side by side, are not seen to take much longer than home alone.
+        """Whether it is not seen to be in vain to run `step` on workers.
 
-        They do where a statement uses all cores by itself, or what all of them have to share.
+        It is where taking an outcome costs home half of what running it does, and where a statement
+        that uses several cores takes much longer on workers side by side.
         """
         here, away = self._seconds.get(step.key), self._away.get(step.key, ())
-        return not here or len(away) < _ENOUGH or min(away) < _SLOWER * min(here)
+        if not here:
+            return True
+        taking = self._taking.get(step.key, ())
+        if len(taking) >= _ENOUGH and min(taking) > _DEAR * max(here):
+            return False
+        several = (self.threads(step) or 0.0) > _SEVERAL
+        return not several or len(away) < _ENOUGH or min(away) < _SLOWER * min(here)
+
+    def observe_taking(self, step: Unit | HomeStep, seconds: float) -> None:
+        """Remember how long home was busy with judging and taking an outcome of `step`."""
+        self._taking.setdefault(step.key, deque(maxlen=_LAST)).append(seconds)
 
     def estimate(self, step: Unit | HomeStep) -> float | None:
         """Return the seconds one run takes: observed, else what the tables tell, else None."""

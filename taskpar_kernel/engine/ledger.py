@@ -183,6 +183,8 @@ class Ledger:
         if self._ambient_key is not None and mark == self._ambient_sent:
             return self._ambient_key, mark, self.bundles[self._ambient_key]
         parcel = self._pickle(ambient.capture())
+        if self.home_is_busy and ambient.fingerprint(carried_only=True) != mark:
+            raise NotPortable("home is just changing process-wide state")
         bundle = Bundle(self.next_key(), holders={HOME}, packed=parcel.place(self._segments))
         self.bundles[bundle.key] = bundle
         self._ambient_key, self._ambient_sent = bundle.key, mark
@@ -194,7 +196,8 @@ class Ledger:
         While home is busy that is the one from before: what home's statement does to it in
         passing (a `catch_warnings` block inside a library) is nobody else's state.
         """
-        if self._ambient_epoch != self.epoch and not self.home_is_busy:
+        known = self._ambient_epoch != _UNVERIFIED
+        if self._ambient_epoch != self.epoch and not (self.home_is_busy and known):
             self._ambient_mark = ambient.fingerprint(carried_only=True)
             self._ambient_epoch = self.epoch
         return self._ambient_mark
@@ -204,9 +207,13 @@ class Ledger:
     def before_home(self, effects: Effects, namespace: Mapping[str, Any]) -> None:
         """Home is about to run something: fix what can only be fixed before."""
         if not (_is_contained(effects, namespace) and _is_as_assumed(effects, namespace)):
-            self.ambient_mark()
+            active = self._active()
+            if active:
+                self.ambient_mark()
+            else:  # nothing rests on it: it is found when something is sent
+                self._ambient_epoch = _UNVERIFIED
             self.home_is_busy = True
-            for bundle in self._active():
+            for bundle in active:
                 self._fix(bundle)
 
     def _fix(self, bundle: Bundle) -> None:
