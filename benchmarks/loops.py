@@ -5,7 +5,7 @@ and the later ones are, statements taken from workers, whether all results and o
 `--peers` also times the same work written by hand for joblib, and for dask where it is installed.
 `out/loops.json` is written; exit code 1 if a result differs.
 
-    python benchmarks/loops.py [--quick] [--only NAME,..] [--workers N] [--peers] [--explain] [--write]
+    python benchmarks/loops.py [--quick] [--only NAME,..] [--workers N] [--peers] [--write]
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> int:
     options = _options()
     peers = _installed() if options.peers else []
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-    print(HEAD.rstrip() if not peers else f"{HEAD} {' '.join(f'{p:>11}' for p in peers)}")
+    print(" ".join([HEAD, *(f"{p:>11}" for p in peers)]))
     found = []
     for cell in options.cells:
         timing = _measured(cell, options, peers)

@@ -52,21 +52,17 @@ def markdown(timings: Sequence[Timing], peers: Sequence[str]) -> str:
     cores, version = psutil.cpu_count(), platform.python_version()
     heads = ["cell", "what", "", "serial s", "first run", "later runs", "ahead", "equal", *peers]
     rows = [_cells(t, peers) for t in timings]
-    lines = [
-        "# Loops as people write them",
-        "",
+    method = (
         f"Measured by `make loops` on {cores} cores that did some other work at the same time, "
         f"{platform.system()}, CPython {version}; ratios count, seconds do not. Each cell ran "
-        f"{len(timings[0].stock_s)} times under python3 and under taskpar in turns, in new kernels. "
-        "Ratios: how many times as fast as python3. Ahead: statements taken from workers in the "
-        "first and in the last run. Two workers, four where the cell waits. For libraries, the "
-        "same work written by hand: first call and later ones.",
-        "",
-        *_table([heads, ["---"] * len(heads), *rows]),
-        "",
-        *(f"- {text}" for text in totals(timings, peers)),
-        "",
-    ]
+        f"{len(timings[0].stock_s)} times under python3 and under taskpar, in turns, in new "
+        "kernels, with two workers, or four where the cell waits. Ratios: how many times as fast "
+        "as python3. Ahead: statements taken from workers in the first and in the last run. "
+        "For libraries, the same work written by hand: the first call, and later ones."
+    )
+    table = _table([heads, ["---"] * len(heads), *rows])
+    ends = [f"- {text}" for text in totals(timings, peers)]
+    lines = ["# Loops as people write them", "", method, "", *table, "", *ends, ""]
     return "\n".join(lines)
 
 

@@ -17,8 +17,9 @@ from typing import Any
 
 from loops_cells import Cell
 
+from taskpar_kernel.testing import compare, seen
+from taskpar_kernel.testing.digests import PROBE
 from taskpar_kernel.testing.fronts import Front
-from taskpar_kernel.testing.seen import Seems, Seen, cleaned, differences
 
 LIMIT_S = 120
 _LAST = (
@@ -74,15 +75,21 @@ class Timing:
         return {key: cell[key] for key in ("name", "title", "parallel")} | known
 
 
+class Bare(Front):
+    """A kernel in which nothing was loaded before the first cell."""
+
+    def begin(self) -> None:
+        """Do nothing: the usual probe loads libraries, which workers then load, too."""
+
+
 def measure(cell: Cell, workers: int, later: int, peers: Sequence[str]) -> Timing:
-    """Run one cell `1 + later` times in turns under both kernels, then its hand-written versions."""
+    """Run one cell `1 + later` times in turns, then its hand-written versions under python3."""
     timing = Timing(cell, workers)
     with tempfile.TemporaryDirectory(prefix="loops") as place:
-        stock = Front("python3", Path(place) / "stock", **_ENVIRON)
-        ours = Front("taskpar", Path(place) / "taskpar", **_ENVIRON, TASKPAR_WORKERS=str(workers))
+        stock = Bare("python3", Path(place) / "stock", **_ENVIRON)
+        ours = Bare("taskpar", Path(place) / "taskpar", **_ENVIRON, TASKPAR_WORKERS=str(workers))
         with stock, ours:
-            seems = _in_turns(timing, stock, ours, later)
-            timing.differences = differences(*seems)
+            _in_turns(timing, stock, ours, later)
             for library in peers:
                 if library in cell.peers:
                     timing.peers_s[library] = _peer(stock, cell.peers[library], workers)
@@ -92,42 +99,39 @@ def measure(cell: Cell, workers: int, later: int, peers: Sequence[str]) -> Timin
 _ENVIRON = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 
-def _in_turns(timing: Timing, stock: Front, ours: Front, later: int) -> tuple[Seems, Seems]:
-    cell, seems = timing.cell, (Seems([], {}), Seems([], {}))
+def _in_turns(timing: Timing, stock: Front, ours: Front, later: int) -> None:
+    seems = seen.Seems([], {}), seen.Seems([], {})
     ours.wait_for_workers()
     for front, seem in zip((stock, ours), seems, strict=True):
-        seem.cells.append(_run(front, cell.setup)[0])
+        seem.cells.append(_run(front, timing.cell.setup)[0])
     for turn in range(1 + later):
         for which in (0, 1) if turn % 2 else (1, 0):
-            seen, seconds = _run((stock, ours)[which], cell.code)
-            seems[which].cells.append(seen)
+            shown, seconds = _run((stock, ours)[which], timing.cell.code)
+            seems[which].cells.append(shown)
             (timing.stock_s, timing.ours_s)[which].append(seconds)
         record = ours.last() or {}
         timing.ahead.append(record.get("committed_ahead", 0))
         if turn in {0, later}:
             timing.explained.append(ours.evaluate(_LAST))
-    for front, seem in zip((stock, ours), seems, strict=True):
-        seem.state = _state(front)
-    return seems
+    ends = compare.differences(_end_of(stock), _end_of(ours))
+    timing.differences = [*seen.differences(*seems), *map(str, ends)]
 
 
-def _run(front: Front, code: str) -> tuple[Seen, float]:
+def _run(front: Front, code: str) -> tuple[seen.Seen, float]:
     begin_s = time.perf_counter()
-    seen = front.run(code, limit_s=LIMIT_S)
+    shown = front.run(code, limit_s=LIMIT_S)
     seconds = time.perf_counter() - begin_s
-    if seen.error is not None:
-        raise SystemExit(f"a cell failed under {front.kernel}: {seen.error}\n{code}")
-    return seen, seconds
+    if shown.error is not None:
+        raise SystemExit(f"a cell failed under {front.kernel}: {shown.error}\n{code}")
+    return shown, seconds
 
 
-def _state(front: Front) -> dict[str, Any]:
-    """Return what the project's probe finds in the kernel: names, values, aliases, files."""
-    path = front.folder.parent / f"state-{front.kernel}.json"
-    probe = "__import__('taskpar_kernel.testing.probe', fromlist=['write'])"
-    front.evaluate(f"{probe}.write({str(path)!r})")
-    text = path.read_text(encoding="utf-8").replace(str(front.folder), "FOLDER")
-    state: dict[str, Any] = cleaned(json.loads(text))
-    return state
+def _end_of(front: Front) -> compare.Observation:
+    """Return what the names hold after the last run, and the state of the process."""
+    end = json.loads(front.evaluate(PROBE.format(detail=[])))
+    names = {name: (digest, text) for name, (digest, text) in end["names"].items()}
+    del end["ambient"]["cwd"]  # each kernel has a folder of its own
+    return compare.Observation(front.kernel, (), tuple(end["order"]), names, end["ambient"])
 
 
 def _peer(front: Front, code: str, workers: int) -> list[float]:
