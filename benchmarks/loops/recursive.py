@@ -13,10 +13,10 @@ def solutions(size, row=0, columns=0, left=0, right=0):
     return found
 
 # %% cell
-queens = solutions(11)
+queens = solutions(12)
 print(queens)
 
 # %% joblib
 from joblib import Parallel, delayed
-queens = sum(Parallel(n_jobs=JOBS)(delayed(solutions)(11, 1, 1 << c, 1 << c, 1 << (11 - c)) for c in range(11)))
+queens = sum(Parallel(n_jobs=JOBS)(delayed(solutions)(12, 1, 1 << c, 1 << c, 1 << (12 - c)) for c in range(12)))
 print(queens)
