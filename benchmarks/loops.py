@@ -44,8 +44,8 @@ def main() -> int:
             print(f"    {difference}")
         if options.explain:
             print("\n".join(f"\n{text}" for text in timing.explained), end="\n\n", flush=True)
+        _leave(found, peers, options)  # after each cell: a run that is stopped leaves what it has
     print("\n".join(totals(found, peers)))
-    _leave(found, peers, options)
     return 1 if any(t.differences for t in found) else 0
 
 
