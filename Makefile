@@ -9,7 +9,7 @@ CONFORMANCE := $(OUT)/conformance
 GALLERIES := $(OUT)/galleries
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab conformance equality galleries bench clean distclean
+.PHONY: help demo test lab conformance equality galleries bench loops clean distclean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ equality: $(VENV)/.stamp-demo ## random programs under python3 and under taskpar
 
 bench: $(VENV)/.stamp-demo ## time small cells against python3
 	@$(BIN)/python benchmarks/cells.py $(ARGS)
+
+loops: $(VENV)/.stamp-demo ## time loops as people write them against python3; ARGS='--peers --write' for all
+	@$(BIN)/python benchmarks/loops.py $(ARGS)
 
 clean: ## remove what the commands above left, but for .venv
 	rm -rf $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

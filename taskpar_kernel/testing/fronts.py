@@ -72,8 +72,12 @@ class Front:
         self.client = client
         client.start_channels()
         client.wait_for_ready(timeout=LIMIT_S)
-        self.evaluate(f"{_PROBE}.begin({str(self._stacks)!r})")
+        self.begin()
         return self
+
+    def begin(self) -> None:
+        """Let the probe see the new kernel before any cell; it loads NumPy, pandas and more."""
+        self.evaluate(f"{_PROBE}.begin({str(self._stacks)!r})")
 
     @property
     def _stacks(self) -> Path:
