@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import cache
 
 from taskpar_kernel.analysis.api import advance
-from taskpar_kernel.analysis.iterables import harmless, plain_condition
+from taskpar_kernel.analysis.iterables import harmless, only_once, plain_condition
 from taskpar_kernel.analysis.predict import predict
 from taskpar_kernel.analysis.shapes import (
     COMPREHENSIONS,
@@ -331,7 +331,8 @@ class _Decomposer:
         """Return the loop taken apart, or None where its iterations cannot run side by side."""
         targets = plain_names(node.target)
         by_value, self.by_value = self.by_value, False  # not so the loops inside of it
-        known = targets is not None and (by_value or _may_be_harmless(node.iter, scope))
+        there = by_value and not only_once(node.iter, scope)
+        known = targets is not None and (there or _may_be_harmless(node.iter, scope))
         if not known or targets is None or targets & names_in(node.iter):
             self.keep(node, of_loop(node, scope, None))
             return None
@@ -420,7 +421,8 @@ def _targets_of(node: Comprehension, scope: Scope, *, by_value: bool) -> frozens
         return None
     if targets & names_in(clause.iter) or not all(map(plain_condition, clause.ifs)):
         return None
-    return targets if by_value or _may_be_harmless(clause.iter, scope) else None
+    there = by_value and not only_once(clause.iter, scope)
+    return targets if there or _may_be_harmless(clause.iter, scope) else None
 
 
 def _used(unit: Unit, targets: frozenset[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import itertools
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from taskpar_kernel.analysis.values import MISSING, SCALARS
@@ -65,6 +65,23 @@ def scalars_only(node: ast.expr, values: Mapping[str, object]) -> bool:
     """Whether all names in a plain condition are bound to scalars in `values`."""
     names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
     return all(type(values.get(name, MISSING)) in SCALARS for name in names)
+
+
+def only_once(node: ast.expr, scope: Scope) -> bool:
+    """Whether an iterable is surely one that can be walked but once, or by the user's own code."""
+    if isinstance(node, ast.Call):
+        made_by = _object(node.func, scope)
+        if type(made_by) is FunctionType:
+            return bool(made_by.__code__.co_flags & _GENERATOR)
+        return any(made_by is maker for maker in _ONCE)
+    obj = _object(node, scope)
+    if obj is MISSING:
+        return False
+    return hasattr(type(obj), "__next__") or type(obj).__module__ == "__main__"
+
+
+_ONCE: Final = (map, filter, zip, enumerate, reversed, iter)
+_GENERATOR: Final = 0x20
 
 
 def _harmless_display(node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> bool:
