@@ -120,7 +120,8 @@ def test_interrupt_within_a_second(front: Front, folder: Path, code: str) -> Non
     path = folder / "mark"
     path.unlink(missing_ok=True)
     prelude = (
-        f"{SLEEPS}def mark(t):\n    open({str(path)!r}, 'w').write(t)\n"
+        # with: Python clears an interrupt that strikes while it closes a file by itself
+        f"{SLEEPS}def mark(t):\n    with open({str(path)!r}, 'w') as f:\n        f.write(t)\n"
         f"def marked_nap(s):\n    global started\n    nap(0.3)\n    nap(s)\n    return s\n"
     )
     good(front.run(prelude))
