@@ -85,6 +85,7 @@ class CellRun:
         self.history.names = self.dispatch.labels
         self._free: FreeLoop | None = None
         """The loop inside other control flow, or inside a function, that home is in."""
+        self._entered = (0, 0.0)
         self._inner = InnerCalls(tops, self._namespace)
         self.since_s = time.monotonic()
         """When home began what it is doing now."""
@@ -232,6 +233,7 @@ class CellRun:
         self._close_free()
         with self._session.lock:
             local = self._inner.local_names(loop.id)
+            self._entered = (len(self.dispatch.attempts), self.user_s)
             self._free = FreeLoop(loop, frame, self._namespace, self._base, local, items)
             self._home_part = None
 
@@ -239,6 +241,10 @@ class CellRun:
         """Home has left that loop, by whatever way: it may have done anything since."""
         if self._free is None:
             return
+        loop, (sent, begin_s) = self._free.loop, self._entered
+        steps = max(1, self._iteration.get(loop.id, 0) + 1)
+        if len(self.dispatch.attempts) == sent and self.user_s - begin_s < _SHORT_S * steps:
+            self._inner.turn_off(loop.id)  # nothing of it went out, and it is short
         with self._session.lock:
             for attempt in self._free.look.attempts():
                 if not attempt.over:

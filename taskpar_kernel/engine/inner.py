@@ -162,11 +162,15 @@ class InnerCalls:
         last_s = self._called_s.get(number)
         self._called_s[number] = now_s
         if last_s is not None and now_s - last_s < _SHORT_S:
-            self._short.add(number)
-            loop = self.loops.get(number)
-            self.off |= {unit.id for unit in units_of(loop.body)} if loop else set()
+            self.turn_off(number)
             return False
         return True
+
+    def turn_off(self, number: UnitId) -> None:
+        """Do not look into this call, or loop, again."""
+        self._short.add(number)
+        loop = self.loops.get(number)
+        self.off |= {unit.id for unit in units_of(loop.body)} if loop else set()
 
     def _taken_apart(
         self, code: CodeType
