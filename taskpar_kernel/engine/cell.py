@@ -36,7 +36,7 @@ from taskpar_kernel.engine.passage import Passage
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.stream import Instance, Order
 from taskpar_kernel.errors import NotPortable
-from taskpar_kernel.model.effects import Effects, Touch
+from taskpar_kernel.model.effects import Effects, Reason, Touch
 from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME
 from taskpar_kernel.model.refusal import Refusal
@@ -163,6 +163,9 @@ class CellRun:
         """Return what home has to run for `top`; None: its outcome was taken."""
         first = top.steps[0]
         self._close_free()
+        if self.plain and self._top is not None:
+            self._ledger.ambient.passed(self._top.effects)
+            self._ledger.ambient.before_home()
         self._top = top
         if len(top.steps) == 1 and isinstance(first, Unit) and first.node is top.node:
             self._home_part = Effects(touch=Touch.NOTHING)
@@ -279,13 +282,13 @@ class CellRun:
                 self._begin_home()
         self.since_s = time.monotonic()
 
-    def _begin_home(self) -> None:
-        """Take down what home's code may do until the next hook."""
+    def _begin_home(self, *, midway: bool = False) -> None:
+        """Take down what home's code may do until the next hook; `midway`: it is doing it."""
         if self._owed is not None:
             bound = self._bound()
             self._left = combined((*(s.effects for s in self._owed), self._home_effects()), bound)
             self._owed = None
-            self._ledger.before_home(self._left, self._names())
+            self._ledger.before_home(self._left, self._names(), midway=midway)
 
     def _bound(self) -> frozenset[str]:
         """Return the names that home's own part of the present statement may bind anew."""
@@ -395,7 +398,7 @@ class CellRun:
             self._meter()
             self._at = None
             self._owed = self._present_steps()
-        self._begin_home()
+        self._begin_home(midway=True)
 
     # Hooks called by the rewritten code -----------------------------------------------------------
 
@@ -850,14 +853,18 @@ def combined(parts: Iterable[Effects], bound: frozenset[str] = frozenset()) -> E
     touch = Touch.NOTHING
     changes: frozenset[str] = frozenset()
     assumes: tuple[tuple[str, object], ...] = ()
+    home: tuple[Reason, ...] = ()
     for effects in parts:
         assumes += effects.assumes
+        home += effects.home
         if effects.touch is Touch.ANY:
-            return Effects(touch=Touch.ANY)
-        if effects.touch is Touch.OBJECTS:
+            touch = Touch.ANY
+        elif effects.touch is Touch.OBJECTS and touch is not Touch.ANY:
             touch = Touch.OBJECTS
             changes |= effects.changes
-    return Effects(touch=touch, changes=changes, writes=bound, assumes=assumes)
+    if touch is Touch.ANY:
+        return Effects(touch=touch, home=home)
+    return Effects(touch=touch, changes=changes, writes=bound, assumes=assumes, home=home)
 
 
 def _joined(local: dict[str, Any], names: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 
 from taskpar_kernel.model.steps import HomeStep, Unit
 
@@ -25,7 +26,8 @@ class Costs:
     def __init__(self) -> None:
         self._seconds: dict[str, deque[float]] = {}
         self._away: dict[str, deque[float]] = {}
-        self._threads: dict[str, deque[float]] = {}
+        self._fastest: dict[str, tuple[float, float]] = {}
+        """Seconds and cores of the fastest run at home: others were disturbed by something."""
         self._changes: dict[str, frozenset[str]] = {}
         self._cells: dict[int, float] = {}
         self._taking: dict[str, deque[float]] = {}
@@ -35,8 +37,8 @@ class Costs:
     def observe(self, step: Unit | HomeStep, seconds: float, threads: float | None = None) -> None:
         """Remember that one run of `step` took `seconds`, and how many cores it used meanwhile."""
         self._seconds.setdefault(step.key, deque(maxlen=_LAST)).append(seconds)
-        if threads is not None:
-            self._threads.setdefault(step.key, deque(maxlen=_LAST)).append(threads)
+        if threads is not None and seconds < self._fastest.get(step.key, (inf, 0.0))[0]:
+            self._fastest[step.key] = (seconds, threads)
 
     def observe_away(self, step: Unit | HomeStep, seconds: float) -> None:
         """Remember that one run of `step` took `seconds` on a worker, and was taken."""
@@ -68,8 +70,10 @@ class Costs:
         taking = self._taking.get(step.key, ())
         if len(taking) >= _ENOUGH and min(taking) > _DEAR * max(here):
             return False
-        several = (self.threads(step) or 0.0) > _SEVERAL
-        return not several or len(away) < _ENOUGH or min(away) < _SLOWER * min(here)
+        if step.key not in self._fastest or len(away) < _ENOUGH:
+            return True
+        alone_s, cores = self._fastest[step.key]
+        return cores < _SEVERAL or min(tuple(away)[-_ENOUGH:]) < _SLOWER * alone_s
 
     def observe_taking(self, step: Unit | HomeStep, seconds: float) -> None:
         """Remember how long home was busy with judging and taking an outcome of `step`."""
@@ -81,8 +85,8 @@ class Costs:
         return step.effects.cost_s if known is None else known
 
     def threads(self, step: Unit | HomeStep) -> float | None:
-        """Return how many cores one run was seen to use at home, or None."""
-        return max(self._threads.get(step.key, ()), default=None)
+        """Return how many cores the fastest run at home was seen to use, or None."""
+        return self._fastest.get(step.key, (0.0, None))[1]
 
     def observe_changes(self, step: Unit | HomeStep, names: frozenset[str]) -> None:
         """Remember that `step` changed, in place, what these names are bound to."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from taskpar_kernel.ambient import providers as ambient
+from taskpar_kernel.engine.marks import AmbientMark
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Touch
 from taskpar_kernel.model.ids import HOME, Key, Place
@@ -63,12 +63,17 @@ class Ledger:
     """The bundles of one cell run. Not thread-safe: the engine's lock guards it."""
 
     def __init__(
-        self, keys: count[int], segments: Segments, check: Callable[[], None] = lambda: None
+        self,
+        keys: count[int],
+        segments: Segments,
+        ambient: AmbientMark,
+        check: Callable[[], None] = lambda: None,
     ):
         self._keys = keys
         self._check = check
         """Called again and again while something is pickled; may raise to give that up."""
         self._segments = segments
+        self.ambient = ambient
         self.bundles: dict[Key, Bundle] = {}
         self._by_name: dict[str, Bundle] = {}
         self.epoch = 0
@@ -76,8 +81,6 @@ class Ledger:
         """Gives the inputs of the attempts that are out."""
         self.home_is_busy = False
         """Whether home is just running something that may change anything."""
-        self._ambient_epoch = _UNVERIFIED
-        self._ambient_mark: dict[str, object] = {}
         self._ambient_key: Key | None = None
         self._ambient_sent: dict[str, object] = {}
 
@@ -182,38 +185,30 @@ class Ledger:
         mark = self.ambient_mark()
         if self._ambient_key is not None and mark == self._ambient_sent:
             return self._ambient_key, mark, self.bundles[self._ambient_key]
-        parcel = self._pickle(ambient.capture())
-        if self.home_is_busy and ambient.fingerprint(carried_only=True) != mark:
-            raise NotPortable("home is just changing process-wide state")
+        parcel = self._pickle(self.ambient.state)
         bundle = Bundle(self.next_key(), holders={HOME}, packed=parcel.place(self._segments))
         self.bundles[bundle.key] = bundle
         self._ambient_key, self._ambient_sent = bundle.key, mark
         return bundle.key, mark, bundle
 
     def ambient_mark(self) -> dict[str, object]:
-        """Return the fingerprint of the ambient state that workers are given.
-
-        While home is busy that is the one from before: what home's statement does to it in
-        passing (a `catch_warnings` block inside a library) is nobody else's state.
-        """
-        known = self._ambient_epoch != _UNVERIFIED
-        if self._ambient_epoch != self.epoch and not (self.home_is_busy and known):
-            self._ambient_mark = ambient.fingerprint(carried_only=True)
-            self._ambient_epoch = self.epoch
-        return self._ambient_mark
+        """Return the mark of the ambient state that workers are given: now's, if home is quiet."""
+        return self.ambient.mark if self.home_is_busy else self.ambient.now()
 
     # Home moves on ---------------------------------------------------------------------------
 
-    def before_home(self, effects: Effects, namespace: Mapping[str, Any]) -> None:
-        """Home is about to run something: fix what can only be fixed before."""
+    def before_home(
+        self, effects: Effects, namespace: Mapping[str, Any], *, midway: bool = False
+    ) -> None:
+        """Home is about to run something: fix what can only be fixed before.
+
+        `midway`: it is running already, and nothing is out.
+        """
         if not (_is_contained(effects, namespace) and _is_as_assumed(effects, namespace)):
-            active = self._active()
-            if active:
-                self.ambient_mark()
-            else:  # nothing rests on it: it is found when something is sent
-                self._ambient_epoch = _UNVERIFIED
+            if not midway:
+                self.ambient.before_home()
             self.home_is_busy = True
-            for bundle in active:
+            for bundle in self._active():
                 self._fix(bundle)
 
     def _fix(self, bundle: Bundle) -> None:
@@ -234,6 +229,7 @@ class Ledger:
             return
         if was_busy or not _is_contained(effects, namespace):
             self.epoch += 1
+            self.ambient.passed(effects)
         else:
             self._changed(namespace[name] for name in effects.changes)
 

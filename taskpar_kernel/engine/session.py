@@ -30,6 +30,7 @@ from taskpar_kernel.engine.history import History, too_short
 from taskpar_kernel.engine.ledger import Ledger
 from taskpar_kernel.engine.loads import Meter
 from taskpar_kernel.engine.lookahead import Lookahead, Moment
+from taskpar_kernel.engine.marks import AmbientMark
 from taskpar_kernel.engine.natively import explain_native
 from taskpar_kernel.engine.overtaking import Overtaking
 from taskpar_kernel.engine.reasons import STARTING, explain
@@ -96,6 +97,7 @@ class Session:
         self.wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.costs = Costs()
         self.overtaking = Overtaking()
+        self._ambient = AmbientMark()
         self.relay = Relay(shell)
         self.pool: WorkerPool | None = None
         self.segments: Segments = NO_SEGMENTS
@@ -298,9 +300,11 @@ class Session:
         """Return a fresh look-ahead over these statements."""
         assert self.pool is not None
         self._attempts = {}
+        self._ambient.passed()
+        self._ambient.now()
         dispatch = Dispatch(
             self.namespace,
-            Ledger(self._keys, self.segments, self.lock.check),
+            Ledger(self._keys, self.segments, self._ambient, self.lock.check),
             self.pool,
             self.costs,
             self.settings,

@@ -12,6 +12,7 @@ import pytest
 
 from taskpar_kernel.commit.apply import apply, open_outcome
 from taskpar_kernel.engine.ledger import Ledger
+from taskpar_kernel.engine.marks import AmbientMark
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Touch
 from taskpar_kernel.model.ids import Key, Place
@@ -34,7 +35,7 @@ class SimpleNamespaceLike:
 
 @pytest.fixture
 def ledger() -> Ledger:
-    return Ledger(count(1), NO_SEGMENTS)
+    return Ledger(count(1), NO_SEGMENTS, AmbientMark())
 
 
 def ran(ledger: Ledger, effects: Effects, namespace: dict[str, Any]) -> None:

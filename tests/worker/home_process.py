@@ -34,6 +34,7 @@ from taskpar_kernel.analysis.api import advance
 from taskpar_kernel.analysis.predict import predict
 from taskpar_kernel.commit.apply import apply, open_outcome
 from taskpar_kernel.engine.ledger import Bundle, Ledger
+from taskpar_kernel.engine.marks import AmbientMark
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Scope
 from taskpar_kernel.model.ids import HOME, Key, Place, Ticket
@@ -119,7 +120,7 @@ class Home:
         folder = _Folder(request.get("folder", ""))
         serial = [*_in_child(lambda: _serially(request, namespace)), folder.seen()]
         folder.restore()
-        ledger = Ledger(self._keys, self.segments)
+        ledger = Ledger(self._keys, self.segments, AmbientMark())
         nodes = ast.parse(request["code"]).body
         sent = self._ahead(nodes, ledger, namespace, request)
         parallel = _in_child(lambda: self._in_parallel(sent, ledger, namespace, request["probe"]))

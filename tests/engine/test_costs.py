@@ -1,0 +1,46 @@
+"""What was observed of statements decides what goes out again."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from taskpar_kernel.analysis.decompose import decompose
+from taskpar_kernel.engine.costs import Costs
+from taskpar_kernel.model.steps import Unit
+
+
+@pytest.fixture
+def step() -> Unit:
+    (top,) = decompose(ast.parse("x = f(1)").body, {"f": len})
+    (unit,) = top.steps
+    assert isinstance(unit, Unit)
+    return unit
+
+
+def test_what_uses_several_cores_and_is_slower_on_workers_stays_home(step: Unit) -> None:
+    costs = Costs()
+    costs.observe(step, 0.025, 2.0)
+    for _ in range(6):  # disturbed by what runs beside it
+        costs.observe(step, 0.2, 1.0)
+    for seconds in (0.05, 0.5, 0.5):
+        costs.observe_away(step, seconds)
+    assert costs.threads(step) == 2.0
+    assert not costs.pays(step)
+
+
+def test_what_uses_one_core_may_be_slower_there(step: Unit) -> None:
+    costs = Costs()
+    costs.observe(step, 0.1, 1.0)
+    for _ in range(3):
+        costs.observe_away(step, 0.3)
+    assert costs.pays(step)
+
+
+def test_taking_an_outcome_must_not_cost_what_running_does(step: Unit) -> None:
+    costs = Costs()
+    costs.observe(step, 0.02, 1.0)
+    for _ in range(2):
+        costs.observe_taking(step, 0.015)
+    assert not costs.pays(step)
