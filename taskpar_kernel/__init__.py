@@ -6,9 +6,13 @@ The public names are loaded on first use, so that importing the package costs ne
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False
+"""As in `typing`, whose import takes longer than a kernel's first process lives."""
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from taskpar_kernel.analysis.api import analyse

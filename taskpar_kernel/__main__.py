@@ -15,6 +15,9 @@ def main() -> int:
         HashSeed.fix()
         if sys.path and sys.path[0] == os.getcwd():  # noqa: PTH109 - it holds strings
             del sys.path[0]  # `-m` puts it there; a notebook's own entry is ''
+        from taskpar_kernel.startup import collect_rarely  # light
+
+        collect_rarely()
         from taskpar_kernel.kernel import launch  # only with the seed fixed
 
         launch()

@@ -20,6 +20,7 @@ from traitlets import Type
 
 from taskpar_kernel import __version__
 from taskpar_kernel.magics import Door
+from taskpar_kernel.startup import collect_as_ever
 
 START_AFTER_S = 0.4
 """The pool starts this long after the kernel is up: the first cell's reply comes first."""
@@ -60,6 +61,7 @@ class TaskParKernel(IPythonKernel):  # type: ignore[misc]
         timer = threading.Timer(START_AFTER_S, door.start)
         timer.daemon = True
         timer.start()
+        collect_as_ever()
 
     @contextmanager
     def _cancel_on_sigint(self, future: asyncio.Future[Any]) -> Iterator[None]:
