@@ -14,7 +14,7 @@ from taskpar_kernel.analysis.iterables import harmless, plain_condition
 from taskpar_kernel.analysis.shapes import bound_in, names_in, plain_names
 from taskpar_kernel.model.effects import Blocker, Effects, Scope
 from taskpar_kernel.model.refusal import Refusal
-from taskpar_kernel.model.steps import Comprehension, HomeStep, LoopStep, Step, Unit
+from taskpar_kernel.model.steps import Comprehension, HomeStep, LoopStep, Step, Unit, flat
 
 WHILE = Refusal("while", "whether a `while` loop goes on is known only when a round is over")
 _NO_NAMES = Refusal("loop-target", "the loop stores each item into something that is no plain name")
@@ -151,14 +151,14 @@ def _dear(steps: Iterable[Step]) -> Iterator[Unit | HomeStep]:
 def _carried(step: Unit, steps: Sequence[Step], targets: frozenset[str]) -> Refusal | None:
     """Return which name brings something from one iteration to the next."""
     fresh = set(targets)
-    for before in _flat(steps):
+    for before in flat(steps):
         if before is step:
             break
         if not isinstance(before, HomeStep) or _always_binds(before):
             fresh |= before.effects.writes - before.effects.reads
     needs = (step.effects.reads | step.effects.changes) - fresh
     for name in sorted(needs):
-        makers = [s for s in _flat(steps) if name in _made(s.effects)]
+        makers = [s for s in flat(steps) if name in _made(s.effects)]
         if makers:
             return carried(name, makers[-1].effects, _line(makers[-1], name))
     return None
@@ -169,14 +169,6 @@ def carried(name: str, maker: Effects, line: int) -> Refusal:
     kind = "carried" if name in maker.writes else "carried-object"
     text = f"each iteration uses `{name}` of the one before (line {line})"
     return Refusal(kind, text, (name,), line)
-
-
-def _flat(steps: Iterable[Step]) -> Iterator[Unit | HomeStep]:
-    for step in steps:
-        if isinstance(step, LoopStep):
-            yield from _flat(step.body)
-        else:
-            yield step
 
 
 def _made(effects: Effects) -> frozenset[str]:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import queue
 import sys
 import time
 from collections import ChainMap
@@ -26,48 +25,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from taskpar_kernel.commit.apply import Opened, apply, open_outcome
-from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.facts import CellFacts, facts_of
-from taskpar_kernel.engine.history import changed, failed, too_short, why_home
+from taskpar_kernel.engine.history import why_home
+from taskpar_kernel.engine.hometime import HomeTime
 from taskpar_kernel.engine.inner import FreeLoop, InnerCalls, walkable
+from taskpar_kernel.engine.iterations import SHORT_S, Iterations, Progress
 from taskpar_kernel.engine.lookahead import WORTH_S, Lookahead, Moment
-from taskpar_kernel.engine.passage import Passage
-from taskpar_kernel.engine.signals import deferred_interrupts
-from taskpar_kernel.engine.stream import Instance, Order
-from taskpar_kernel.errors import NotPortable
-from taskpar_kernel.model.effects import Effects, Reason, Touch
+from taskpar_kernel.engine.stream import Order
+from taskpar_kernel.engine.taking import Scene, Taking
+from taskpar_kernel.model.effects import Effects, Touch, combined
 from taskpar_kernel.model.ids import UnitId
-from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME
 from taskpar_kernel.model.refusal import Refusal
-from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
+from taskpar_kernel.model.steps import HomeStep, LoopStep, TopLevel, Unit, flat
 from taskpar_kernel.source.rewrite import HOOKS, rewrite
-from taskpar_kernel.validation.verdict import same_value, stale_name
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from taskpar_kernel.engine.session import Session
 
-_CHEAP_STEPS = 32
-_SHORT_S = 0.01
-"""Steps shorter than this, of which nothing goes out, are not stepped any longer."""
-_CHEAP_S = 0.0003
-"""A loop whose first steps take less than this each is handed to a native loop: its hooks cost 1 µs
-a step, and nothing of that size is worth sending out one by one."""
-BUSY_S = 0.01
-"""Once home has been busy with one statement or loop for this long, unknown ones go out."""
 ANYTHING = Effects(touch=Touch.ANY)
 BETWEEN_PEEKS_S = 0.002
 """A scan takes up to a millisecond: home makes one only if it has worked longer than that."""
-_METERED_S = 0.005
-"""Over a shorter time than this, the cores a statement uses are not measured."""
-_WAIT_S = 0.25
-"""Home looks around at least this often while it waits (a lost wake-up costs no more)."""
-_STUCK_S = 2.0
-"""Home waits so long, at most, for an attempt that an idle worker does not begin."""
-_LIVE_S = 0.3
-"""Output of an attempt is shown live once home has waited this long for it."""
 
 
 class CellRun:
@@ -87,35 +66,22 @@ class CellRun:
         """The loop inside other control flow, or inside a function, that home is in."""
         self._entered = (0, 0.0)
         self._inner = InnerCalls(tops, self._namespace)
-        self.since_s = time.monotonic()
-        """When home began what it is doing now."""
-        self.user_s = 0.0
-        """How long home has been running the user's code, between hooks."""
-        self.waiting = False
-        self.waited_s = 0.0
-        self._passage = Passage(session)
-        self._value: Any = None
+        self.taking = Taking(session, self.history, self.peek)
         self.plain = not session.settings.eager
         """Nothing is out and nothing is planned: hooks only note where home is."""
         self._top: TopLevel | None = None
-        self._at: UnitId | None = None
-        self._short: dict[UnitId, list[float]] = {}
         self._peeked_s = 0.0
-        self._metered = (0.0, 0.0)
         self._failed = False
         self._over = False
         self._scan_s = 0.0
         self._left: Effects | None = None
         self._home_part: Effects | None = None
         self._owed: tuple[Unit | HomeStep, ...] | None = None
-        self._loops: dict[UnitId, _Stepped] = {}
-        self._iteration: dict[UnitId, int] = {}
-        self._around: dict[UnitId, tuple[UnitId, ...]] = {}
-        self._steps: dict[UnitId, Step] = {}
-        self._running: tuple[Step, float, Refusal | None, str] | None = None
+        self._iterations = Iterations(self)
+        self._steps = self._iterations.steps
+        self.time = HomeTime(session, self.history, self._steps)
         for top in tops:
-            self._learn(top.steps, ())
-            self._learn(top.free.loops, ())
+            self._iterations.learn((*top.steps, *top.free.loops))
 
     @property
     def look(self) -> Lookahead:
@@ -124,13 +90,6 @@ class CellRun:
 
     def _looks(self) -> list[Lookahead]:
         return [self._base] if self._free is None else [self._free.look, self._base]
-
-    def _learn(self, steps: Iterable[Step], around: tuple[UnitId, ...]) -> None:
-        for step in steps:
-            self._steps[step.id] = step
-            self._around[step.id] = around
-            if isinstance(step, LoopStep):
-                self._learn(step.body, (*around, step.id))
 
     # The walk ----------------------------------------------------------------------------------
 
@@ -177,7 +136,7 @@ class CellRun:
         if not isinstance(first, Unit):
             self._arrive((first.id,))
             if isinstance(first, HomeStep):
-                self._run_here(first, why_home(first))
+                self.time.begins(first, why_home(first))
                 self._leave(first)
             else:
                 self._leave()
@@ -198,8 +157,8 @@ class CellRun:
             delattr(builtins, HOOKS)
         with self._session.lock:
             self._over = True
-            self._end_running()
-            self._end_short()
+            self.time.ends()
+            self.time.add_up()
             for attempt in tuple(self.dispatch.attempts.values()):
                 if not attempt.over:
                     self._base.drop(attempt)
@@ -210,24 +169,24 @@ class CellRun:
 
     def _arrive(self, order: Order) -> None:
         """Home has come to `order`: account for what it ran since the last hook."""
-        self.user_s += time.monotonic() - self.since_s
+        self.time.arrives()
         with self._session.lock:
-            self._end_running()
+            self.time.ends()
             if self.plain:
-                self._end_pass()
+                self.time.has_passed()
             if self._left is not None:
                 self._ledger.after_home(self._left, self._names())
             self._left = self._owed = None
             self.look.move_to(order)
-        self.since_s = time.monotonic()
+        self.time.goes_on()
 
     def _names(self) -> Mapping[str, Any]:
         """Return what the names mean where home is."""
         return self._namespace if self._free is None else self._free.names()
 
-    def _binds_globally(self) -> bool:
-        """Whether the names that a unit binds here are the notebook's."""
-        return self._free is None or self._free.is_global
+    def _scene(self) -> Scene:
+        is_global = self._free is None or self._free.is_global
+        return Scene(self.look, self._names(), self._namespace if is_global else {})
 
     # Loops inside other control flow ------------------------------------------------------------
 
@@ -236,7 +195,7 @@ class CellRun:
         self._close_free()
         with self._session.lock:
             local = self._inner.local_names(loop.id)
-            self._entered = (len(self.dispatch.attempts), self.user_s)
+            self._entered = (len(self.dispatch.attempts), self.time.user_s)
             self._free = FreeLoop(loop, frame, self._namespace, self._base, local, items)
             self._home_part = None
 
@@ -245,15 +204,16 @@ class CellRun:
         if self._free is None:
             return
         loop, (sent, begin_s) = self._free.loop, self._entered
-        steps = max(1, self._iteration.get(loop.id, 0) + 1)
-        if len(self.dispatch.attempts) == sent and self.user_s - begin_s < _SHORT_S * steps:
+        spent_s = self.time.user_s - begin_s
+        is_short = spent_s < SHORT_S * self._iterations.done(loop.id)
+        if len(self.dispatch.attempts) == sent and is_short:
             self._inner.turn_off(loop.id)  # nothing of it went out, and it is short
         with self._session.lock:
             for attempt in self._free.look.attempts():
                 if not attempt.over:
                     self._free.look.drop(attempt)
-            self._end_running()
-            self._end_pass()
+            self.time.ends()
+            self.time.has_passed()
             self._free = None
             self._owed = None
             self._home_part = ANYTHING
@@ -271,7 +231,7 @@ class CellRun:
     def inner(self, number: int, function: Any) -> Any:
         """Return the twin of a notebook's function whose loops can look ahead, or itself."""
         twin, loops = self._inner.twin_of(UnitId(number), function)
-        self._learn((loop for loop in loops if loop.id not in self._steps), ())
+        self._iterations.learn(loop for loop in loops if loop.id not in self._steps)
         return twin
 
     def _leave(self, *steps: Unit | HomeStep) -> None:
@@ -280,7 +240,7 @@ class CellRun:
         if not self.plain:
             with self._session.lock:
                 self._begin_home()
-        self.since_s = time.monotonic()
+        self.time.goes_on()
 
     def _begin_home(self, *, midway: bool = False) -> None:
         """Take down what home's code may do until the next hook; `midway`: it is doing it."""
@@ -310,46 +270,6 @@ class CellRun:
         if self._free is not None:
             return tuple(flat(self._free.loop.body))
         return tuple(flat(self._top.steps)) if self._top else ()
-
-    def _run_here(self, step: Step, reason: Refusal | None, state: str = "home") -> None:
-        self._running = (step, time.monotonic(), reason, state)
-        self._meter()
-
-    def _meter(self) -> None:
-        self._metered = (time.process_time() - self._session.meter.mine_s, time.monotonic())
-
-    def _threads(self) -> float | None:
-        """Return how many cores were used since `_meter`, or None if that was too short a time."""
-        cpu_s, wall_s = self._metered
-        passed_s = time.monotonic() - wall_s
-        if passed_s < _METERED_S:
-            return None
-        return (time.process_time() - self._session.meter.mine_s - cpu_s) / passed_s
-
-    def _end_pass(self) -> None:
-        if self._at is not None:
-            self._pass(self._at)
-            self._at = None
-
-    def _end_running(self) -> None:
-        if self._running is None:
-            return
-        self._session.relay.settle()
-        step, start_s, reason, state = self._running
-        self._running = None
-        end_s = time.monotonic()
-        self.history.home(step, start_s, end_s, reason, state)
-        if not isinstance(step, LoopStep):
-            self._session.costs.observe(step, end_s - start_s, self._threads())
-
-    def _end_short(self) -> None:
-        for number, (count, total_s, start_s) in self._short.items():
-            step = self._steps[number]
-            assert isinstance(step, Unit)
-            self._session.costs.observe(step, total_s / count)
-            reason = too_short(total_s / count) if total_s / count < WORTH_S else None
-            self.history.home(step, start_s, start_s + total_s, reason, times=int(count))
-        self._short = {}
 
     def peek(self, moment: Moment) -> int:
         """Send out what can run ahead now; home asks."""
@@ -392,11 +312,9 @@ class CellRun:
         do, and outcomes for places it has passed are dropped at its next hook.
         """
         self.plain = False
-        if self._at is not None:
-            self.look.move_to(self._order_of(self._at))
-            self._running = (self._steps[self._at], self.since_s, None, "home")
-            self._meter()
-            self._at = None
+        number = self.time.is_caught()
+        if number is not None:
+            self.look.move_to(self._iterations.order_of(number))
             self._owed = self._present_steps()
         self._begin_home(midway=True)
 
@@ -412,10 +330,11 @@ class CellRun:
         if self._free is not None and number not in self._free.units:
             self._close_free()
         if self.plain:
-            return self._pass(UnitId(number))
+            self.time.passes(UnitId(number))
+            return False
         if number in self._inner.units and self._free is None:
             return False  # its loop was left in some way, and nobody looks ahead of it
-        order = self._order_of(UnitId(number))
+        order = self._iterations.order_of(UnitId(number))
         self._arrive(order)
         unit = self._steps[UnitId(number)]
         assert isinstance(unit, Unit)
@@ -429,25 +348,21 @@ class CellRun:
             instance = self.look.find(order)
         if instance is not None and instance.attempt is not None:
             attempt = instance.attempt
+            scene = self._scene()
             try:
-                names = _joined(dict(zip(unit.local, local, strict=True)), self._names())
-                begin_s = time.monotonic() - self.waited_s
-                reason = self._take(attempt, instance, names)
-                taken_s = time.monotonic() - self.waited_s - begin_s
-                self._session.costs.observe_taking(unit, taken_s)
+                names = _joined(dict(zip(unit.local, local, strict=True)), scene.names)
+                reason = self.taking.take(attempt, instance, scene, names)
             except BaseException:  # an interrupt while home waits
-                with self._session.lock:
-                    self.look.drop(attempt)
-                self._passage.take_back(attempt)
+                self.taking.give_up(attempt, scene)
                 raise
             if reason is None:
                 self._leave()
                 return True
             state = "squashed"
-            self._squash(attempt, instance)
+            self.taking.squash(attempt, instance, scene)
         elif instance is not None:
             reason = instance.refused
-        self._run_here(unit, reason, state)
+        self.time.begins(unit, reason, state)
         self._leave(unit)
         return False
 
@@ -456,76 +371,47 @@ class CellRun:
         rest_s = max(BETWEEN_PEEKS_S, 10 * self._scan_s)
         return time.monotonic() - self._peeked_s > rest_s
 
-    def _pass(self, number: UnitId) -> bool:
-        """Note that home is at `number`, at the least cost: loops of short steps come here."""
-        now_s = time.monotonic()
-        if self._at is not None:
-            spent_s = now_s - self.since_s
-            self.user_s += spent_s
-            entry = self._short.get(self._at)
-            if entry is None:
-                self._short[self._at] = [1, spent_s, self.since_s]
-            else:
-                entry[0] += 1
-                entry[1] += spent_s
-        self._at = number
-        self.since_s = now_s
-        return False
+    def progress(self) -> Progress:
+        """Tell a stepped loop how things stand."""
+        waits = any(not a.over for a in self.dispatch.out)
+        return Progress(self.time.user_s, len(self.dispatch.attempts), waits, not self.plain)
 
     def goes_on(self) -> None:
         """A loop takes its time, however short its steps: from here on look ahead of them."""
         if self.plain:
             with self._session.lock:
-                self._end_pass()
-                self._end_short()
+                self.time.has_passed()
+                self.time.add_up()
                 self.plain = False
                 self._owed = self._present_steps()
                 self._begin_home()
 
     def value(self, number: int) -> Any:  # noqa: ARG002 - it is always the one just taken
         """Return the value of the expression whose outcome was just taken."""
-        value, self._value = self._value, None
-        return value
+        return self.taking.value()
 
     def loop(self, number: int, iterable: Any) -> Any:
         """Return an iterator over `iterable` that knows how far home is."""
         number = UnitId(number)
-        self._iteration[number] = -1
-        self._loops.pop(number, None)
+        self._iterations.enter(number)
         step = self._inner.loops.get(number)
         if step is not None:
             items = walkable(iterable) if self._inner.is_long(number) else None
             if items is None:
                 self._close_free()
-                return self._unstepped(number, iterable)
+                return self._iterations.leave_alone(number, iterable)
             iterable = items
             self._enter(step, sys._getframe(1), items)
         elif self._free is not None and number not in self._free.loops:
             self._close_free()
-        kind = type(iterable)
-        if kind.__module__ not in _PLAIN_ITERABLES or getattr(kind, "__iter__", None) is None:
-            return self._unstepped(number, iterable)
-        try:
-            inner = iter(iterable)
-        except TypeError:  # an array without dimensions: the native loop says so itself
-            return self._unstepped(number, iterable)
-        stepped = self._loops[number] = _Stepped(self, number, inner)
-        items = map(stepped, inner)
-        return (
-            items if step is None else chain(items, chain.from_iterable(self._leave_loop(number)))
-        )
-
-    def _unstepped(self, number: UnitId, iterable: Any) -> Any:
-        self._loops[number] = _Stepped(self, number, iter(()))
-        self._iteration[number] = -2  # its iterations are nobody's prediction
-        return iterable
+        walked, is_stepped = self._iterations.walk(number, iterable)
+        if step is None or not is_stepped:
+            return walked
+        return chain(walked, chain.from_iterable(self._leave_loop(number)))
 
     def rest(self, number: int) -> Iterator[Any]:
         """Return what a stepped loop will have left for the native one."""
-        return chain.from_iterable(self._left_of(UnitId(number)))
-
-    def _left_of(self, number: UnitId) -> Iterator[Iterator[Any]]:
-        yield self._loops[number].rest
+        return self._iterations.rest(UnitId(number))
 
     chain = staticmethod(chain)
     """Joins the stepped and the native part of a generator."""
@@ -536,294 +422,6 @@ class CellRun:
         first.update(rest)
         return first
 
-    def _order_of(self, unit: UnitId) -> Order:
-        around = self._around[unit]
-        return (*chain.from_iterable((n, self._iteration.get(n, -2)) for n in around), unit)
-
-    def step(self, loop: UnitId, index: int) -> None:
-        """Home begins iteration `index` of `loop`."""
-        self._iteration[loop] = index
-
-    # Taking an outcome ----------------------------------------------------------------------------
-
-    def _take(
-        self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]
-    ) -> Refusal | None:
-        """Commit the outcome for `instance`, or return why it cannot be taken."""
-        if not attempt.complete:
-            with self._session.lock:
-                why = self._stale(attempt, instance, names)
-            why = why or self._wait_for(attempt, instance, names)
-            if why:
-                return why
-        with self._session.lock:
-            why = self._unusable(attempt) or self._stale(attempt, instance, names)
-            if why:
-                return why
-            try:
-                opened = self._opened(attempt)
-            except NotPortable as refused:
-                return Refusal("not-portable", f"its outcome cannot be brought home: {refused}")
-            if attempt.parts:
-                return self._commit_part(attempt, instance, opened)
-            with deferred_interrupts():
-                self._commit(attempt, opened, names)
-        return None
-
-    def _opened(self, attempt: AttemptRecord) -> Opened:
-        if attempt.opened is not None:
-            return attempt.opened
-        finished = attempt.finished
-        assert finished is not None
-        assert finished.packed is not None
-        opened = open_outcome(finished.packed, self._session.segments, self._ledger.resolve)
-        if attempt.parts:
-            attempt.opened = opened
-        return opened
-
-    def _commit_part(
-        self, attempt: AttemptRecord, instance: Instance, opened: Opened
-    ) -> Refusal | None:
-        """Bind what one part of a chunk made."""
-        made = opened.names[ITEMS_NAME]
-        if instance.part >= len(made):
-            return Refusal("raised", "a step before it raised")
-        for name, value in made[instance.part].items():
-            if name == VALUE_NAME:
-                self._value = value
-            elif self._binds_globally():
-                self._namespace[name] = value
-        finished = attempt.finished
-        assert finished is not None
-        seconds = (finished.end_s - finished.start_s) / len(made)
-        start_s = finished.start_s + instance.part * seconds
-        self.history.took(instance.step, attempt.worker, start_s, start_s + seconds)
-        self._session.costs.observe_away(instance.step, seconds)
-        return None
-
-    def _stale(
-        self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]
-    ) -> Refusal | None:
-        """Return which of the attempt's inputs is not what home has now, or None.
-
-        `names`: what the names mean where the statement stands.
-        """
-        pairs: list[tuple[str, object]] = []
-        if attempt.items is not None:
-            items = attempt.items.objects[ITEMS_NAME]
-            pairs += items[instance.part].items()
-            if not self._ledger.unchanged(attempt.items):
-                return changed("what the loop goes through was changed in between")
-        for name, bundle in attempt.reads:
-            if not bundle.at_home:
-                return changed(f"what makes `{name}` was run again", name)
-            pairs.append((name, bundle.objects.get(name)))
-        pairs += attempt.modules
-        name = stale_name(pairs, names)
-        if name:
-            return changed(f"`{name}` is not what was predicted", name)
-        for name, bundle in attempt.reads:
-            if not self._ledger.unchanged(bundle):
-                return changed(f"what `{name}` is bound to was changed in between", name)
-        if self._ledger.ambient_mark() != attempt.ambient:
-            return Refusal("squashed-ambient", "process-wide state was changed in between")
-        return self._different_prelude(attempt)
-
-    def _different_prelude(self, attempt: AttemptRecord) -> Refusal | None:
-        """Return None if home's own run of the cheap statements made what the worker's made."""
-        told, bundle = attempt.finished or attempt.gate, attempt.replica
-        if bundle is None or bundle.at_home or told is None or told.replica is None:
-            return None
-        names = self._names()
-        values = {n: names[n] for n in attempt.made if n in names}
-        if len(values) == len(attempt.made) and self._ledger.accept_replica(
-            bundle, values, attempt.inputs, told.replica
-        ):
-            return None
-        return changed(f"`{', '.join(attempt.made)}` came out differently at home", *attempt.made)
-
-    def _wait_for(
-        self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]
-    ) -> Refusal | None:
-        """Return when the attempt is over, or when home had better run it itself.
-
-        On the way it is let pass the gate, or the reason why not is returned.
-        """
-        begin_s = time.monotonic()
-        limit_s = self._session.settings.statement_limit_s
-        self.waiting = True
-        try:
-            while not attempt.complete and not attempt.lost and not attempt.dropped:
-                waited_s = time.monotonic() - begin_s
-                if attempt.waits and (why := self._let_pass(attempt, instance, names)):
-                    return why
-                if self._home_is_first(attempt) or self._is_stuck(attempt, waited_s):
-                    return Refusal("home-first", "home was free before its worker")
-                if limit_s and waited_s > limit_s:
-                    attempt.lost = f"did not end within {limit_s:g} s"
-                    break
-                if waited_s > _LIVE_S:
-                    attempt.shown = self._session.relay.show_live(attempt.outputs, attempt.shown)
-                self.peek(Moment(bold=True, idle=True))
-                try:
-                    self._session.wake.get(timeout=_WAIT_S)
-                except queue.Empty:
-                    continue
-        finally:
-            self.waiting = False
-            self.waited_s += time.monotonic() - begin_s
-        return None
-
-    def _let_pass(
-        self, attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]
-    ) -> Refusal | None:
-        """Home is where the attempt is: let it change files, or return what has changed meanwhile.
-
-        What it reads from now on is what the serial run reads: home stands still until it is over.
-        """
-        with self._session.lock:
-            return self._stale(attempt, instance, names) or self._passage.open_for(attempt)
-
-    def _is_stuck(self, attempt: AttemptRecord, waited_s: float) -> bool:
-        """Whether the attempt does not begin although nothing else runs on its worker."""
-        if attempt.started_s is not None or waited_s < _STUCK_S:
-            return False
-        return not any(
-            other.worker == attempt.worker and other.started_s is not None and not other.over
-            for other in self.dispatch.attempts.values()
-        )
-
-    def _home_is_first(self, attempt: AttemptRecord) -> bool:
-        """Whether the attempt's worker is busy with something else, so that home is free first.
-
-        An attempt at the gate waits for home to come to it, and what has not begun may wait for
-        that worker (for a place in its queue, for a value it holds, for a third that waits so). So
-        it never waits: home runs it. If it has begun after all, and only word of that is on its
-        way, it ends in its worker unseen, or at the gate, where it is told.
-        """
-        if attempt.started_s is not None:
-            return False
-        if any(other.waits for other in self.dispatch.attempts.values()):
-            return True
-        if self._session.settings.eager:
-            return False
-        for other in self.dispatch.attempts.values():
-            same = other.worker == attempt.worker and other is not attempt
-            if same and not other.over and other.started_s is not None:
-                known = self._session.costs.known(other.instance.step)
-                own = self._session.costs.known(attempt.instance.step)
-                if known is None or own is None:
-                    return True
-                known *= len(other.instances)
-                return other.started_s + known - time.monotonic() > own * len(attempt.instances)
-        return False
-
-    def _unusable(self, attempt: AttemptRecord) -> Refusal | None:
-        if attempt.lost:
-            return Refusal("worker-lost", f"worker {attempt.worker} {attempt.lost}")
-        if attempt.dropped:
-            return Refusal("given-up", "it was given up")
-        finished = attempt.finished
-        assert finished is not None
-        files = None if attempt.passed else self._passage.changed(attempt, finished.files_read)
-        return files if finished.ok else failed(finished.why)
-
-    def _commit(self, attempt: AttemptRecord, opened: Opened, names: Mapping[str, Any]) -> None:
-        self._session.relay.show(attempt.outputs[attempt.shown :])
-        step = attempt.instance.step
-        if isinstance(step, Unit) and step.is_expression:
-            self._value = opened.value
-        apply(opened, self._namespace if self._binds_globally() else {})
-        self._passage.make_final(attempt)
-        attempt.outcome.objects |= {
-            name: names[name]
-            for name in self._session.costs.changes(step)
-            if name in names and any(name == n for n, _ in attempt.reads)
-        }
-        self._ledger.take_in(attempt.outcome, opened)
-        keys = opened.changed_keys()
-        changed = frozenset(n for n, b in attempt.reads if b.key in keys)
-        self._session.costs.observe_changes(step, changed)
-        finished = attempt.finished
-        assert finished is not None
-        self.history.took(step, attempt.worker, finished.start_s, finished.end_s)
-        self._session.overtaking.took(step)
-        seconds = finished.end_s - finished.start_s - finished.waited_s
-        self._session.costs.observe_away(step, seconds)
-
-    def _squash(self, attempt: AttemptRecord, instance: Instance) -> None:
-        with self._session.lock:
-            self.history.squashed += 1
-            if attempt.finished is not None:
-                self._session.costs.observe_squash(instance.step)
-            if attempt.parts and attempt.finished is not None and not attempt.finished.ok:
-                self._session.costs.forbid_chunks(instance.step)
-            self.look.drop(attempt)
-            for part in attempt.parts:
-                if part is not instance:
-                    part.attempt = None
-        self._passage.take_back(attempt)
-        if attempt.shown:
-            self._session.relay.expect_again(attempt.outputs[: attempt.shown])
-        if attempt.lost:
-            line = attempt.instance.step.line
-            self._session.say(
-                f"taskpar: worker {attempt.worker} {attempt.lost}; line {line} was run again at "
-                "home, and nothing is lost"
-            )
-
-    def instance_of(self, attempt: AttemptRecord) -> Instance:
-        """Return the statement instance an attempt belongs to."""
-        return attempt.instance
-
-
-class _Stepped:
-    """Tells the cell which iteration of a loop begins; hands over when that is not worth it.
-
-    The loop walks `map(stepped, iterable)`, so that an error of the iterable itself is raised with
-    no frame of ours; StopIteration from here ends that loop, and the native one goes on.
-    """
-
-    def __init__(self, cell: CellRun, loop: UnitId, inner: Iterator[Any]):
-        self._cell = cell
-        self._loop = loop
-        self._inner = inner
-        self._index = -1
-        self._next_look = 1
-        self._looked = (0, cell.user_s, 0)
-        self._begin_s = time.monotonic()
-        self.rest: Iterator[Any] = iter(())
-
-    def __call__(self, item: Any) -> Any:
-        self._index += 1
-        if self._index == self._next_look:
-            self._next_look *= 2
-            if self._is_in_vain():
-                self.rest = chain((item,), self._inner)
-                self._cell.step(self._loop, sys.maxsize)  # home is past all of its steps
-                raise StopIteration
-            spent_s = time.monotonic() - self._begin_s
-            if spent_s > BUSY_S and spent_s > _CHEAP_S * self._index:
-                self._cell.goes_on()
-        self._cell.step(self._loop, self._index)
-        return item
-
-    def _is_in_vain(self) -> bool:
-        """Whether the steps since the last look were short, or nothing of them could go out.
-
-        What else took time meanwhile (the hooks themselves, another process) does not count.
-        """
-        if self._index < _CHEAP_STEPS:
-            return False
-        begin, begin_s, sent = self._looked
-        attempts = self._cell.dispatch.attempts
-        self._looked = (self._index, self._cell.user_s, len(attempts))
-        each_s = (self._cell.user_s - begin_s) / (self._index - begin)
-        if each_s < _CHEAP_S:
-            return not any(not a.over for a in self._cell.dispatch.out)
-        looked_ahead = begin >= _CHEAP_STEPS and not self._cell.plain
-        return looked_ahead and len(attempts) == sent and each_s < _SHORT_S
-
 
 def _raise_interrupt(node: ast.stmt) -> ast.stmt:
     """Return code that raises KeyboardInterrupt at the position of `node`."""
@@ -833,42 +431,8 @@ def _raise_interrupt(node: ast.stmt) -> ast.stmt:
     return new
 
 
-_PLAIN_ITERABLES = frozenset({"builtins", "itertools", "numpy", "pandas"})
-
-
-def flat(steps: Iterable[Step]) -> Iterator[Unit | HomeStep]:
-    """Yield all steps, those inside loops included, loops themselves excluded."""
-    for step in steps:
-        if isinstance(step, LoopStep):
-            yield from flat(step.body)
-        else:
-            yield step
-
-
-def combined(parts: Iterable[Effects], bound: frozenset[str] = frozenset()) -> Effects:
-    """Return what several effects may change together (only what validation needs).
-
-    `bound`: names that may be bound anew meanwhile.
-    """
-    touch = Touch.NOTHING
-    changes: frozenset[str] = frozenset()
-    assumes: tuple[tuple[str, object], ...] = ()
-    home: tuple[Reason, ...] = ()
-    for effects in parts:
-        assumes += effects.assumes
-        home += effects.home
-        if effects.touch is Touch.ANY:
-            touch = Touch.ANY
-        elif effects.touch is Touch.OBJECTS and touch is not Touch.ANY:
-            touch = Touch.OBJECTS
-            changes |= effects.changes
-    if touch is Touch.ANY:
-        return Effects(touch=touch, home=home)
-    return Effects(touch=touch, changes=changes, writes=bound, assumes=assumes, home=home)
-
-
 def _joined(local: dict[str, Any], names: Mapping[str, Any]) -> Mapping[str, Any]:
     return ChainMap(local, names) if local else names  # type: ignore[arg-type]
 
 
-__all__ = ["CellRun", "combined", "flat", "same_value"]
+__all__ = ["CellRun"]

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.analysis.decompose import decompose
 from taskpar_kernel.engine.attempts import AttemptRecord
-from taskpar_kernel.engine.cell import BUSY_S, CellRun, flat
+from taskpar_kernel.engine.cell import CellRun
 from taskpar_kernel.engine.costs import Costs
 from taskpar_kernel.engine.dispatch import Dispatch
 from taskpar_kernel.engine.facts import CellFacts, facts_of
 from taskpar_kernel.engine.history import History, too_short
+from taskpar_kernel.engine.iterations import BUSY_S
 from taskpar_kernel.engine.ledger import Ledger
 from taskpar_kernel.engine.loads import Meter
 from taskpar_kernel.engine.lookahead import Lookahead, Moment
@@ -55,7 +56,7 @@ from taskpar_kernel.model.messages import (
 )
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.run import ReasonRecord, RunRecord, StatementRecord
-from taskpar_kernel.model.steps import LoopStep, Step, TopLevel, Unit
+from taskpar_kernel.model.steps import LoopStep, Step, TopLevel, Unit, flat
 from taskpar_kernel.pool.link import WorkerPool
 from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
 
@@ -277,9 +278,9 @@ class Session:
         self._cell = None
         self._busy.clear()
         self._forget(cell)
-        record = cell.history.record(len(cell.dispatch.attempts), cell.waited_s)
+        record = cell.history.record(len(cell.dispatch.attempts), cell.taking.waited_s)
         self.costs.observe_cell(self._text, record.wall_s)
-        facts, ready, waited_s = cell.facts(), cell.history.ready, cell.waited_s
+        facts, ready, waited_s = cell.facts(), cell.history.ready, cell.taking.waited_s
 
         @cache
         def told() -> RunRecord:
@@ -465,9 +466,9 @@ class Session:
             self._busy.clear()
             self.meter.read()
             while (cell := self._cell) is not None and not self.settings.eager:
-                busy_s = time.monotonic() - cell.since_s
+                busy_s = time.monotonic() - cell.time.since_s
                 threads = self.meter.read()
-                if busy_s < BUSY_S or cell.waiting:
+                if busy_s < BUSY_S or cell.taking.waiting:
                     time.sleep(BUSY_S)
                     continue
                 if not cell.look_ahead(Moment(bold=True, threads=threads)):

@@ -7,6 +7,7 @@ that home relies on when it judges (`touch`, `home`) err on the side of caution.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -99,6 +100,28 @@ class Effects:
     def travels(self) -> bool:
         """Whether it may be run on a worker."""
         return not self.home
+
+
+def combined(parts: Iterable[Effects], bound: frozenset[str] = frozenset()) -> Effects:
+    """Return what several effects may change together (only what validation needs).
+
+    `bound`: names that may be bound anew meanwhile.
+    """
+    touch = Touch.NOTHING
+    changes: frozenset[str] = frozenset()
+    assumes: tuple[tuple[str, object], ...] = ()
+    home: tuple[Reason, ...] = ()
+    for effects in parts:
+        assumes += effects.assumes
+        home += effects.home
+        if effects.touch is Touch.ANY:
+            touch = Touch.ANY
+        elif effects.touch is Touch.OBJECTS and touch is not Touch.ANY:
+            touch = Touch.OBJECTS
+            changes |= effects.changes
+    if touch is Touch.ANY:
+        return Effects(touch=touch, home=home)
+    return Effects(touch=touch, changes=changes, writes=bound, assumes=assumes, home=home)
 
 
 NO_EFFECTS = Effects(touch=Touch.NOTHING, cost_s=0.0)

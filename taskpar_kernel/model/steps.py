@@ -12,7 +12,7 @@ path (the iteration numbers of the loops around it).
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from taskpar_kernel.model.effects import Effects
@@ -125,3 +125,12 @@ class TopLevel:
     free: Inner = field(default_factory=Inner)
     together: tuple[Together, ...] = ()
     """Its loops that were not taken apart, and why."""
+
+
+def flat(steps: Iterable[Step]) -> Iterator[Unit | HomeStep]:
+    """Yield all steps, those inside loops included, loops themselves excluded."""
+    for step in steps:
+        if isinstance(step, LoopStep):
+            yield from flat(step.body)
+        else:
+            yield step

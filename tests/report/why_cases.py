@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from taskpar_kernel.analysis.decompose import decompose
-from taskpar_kernel.engine.cell import flat
 from taskpar_kernel.engine.facts import facts_of
 from taskpar_kernel.engine.history import why_home
 from taskpar_kernel.engine.natively import explain_native
 from taskpar_kernel.engine.reasons import explain
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.run import ReasonRecord, RunRecord, StatementRecord
-from taskpar_kernel.model.steps import HomeStep, TopLevel, Unit
+from taskpar_kernel.model.steps import HomeStep, TopLevel, Unit, flat
 
 PRELUDE = """
 import itertools, math, random, threading, time

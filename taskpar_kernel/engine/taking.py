@@ -1,0 +1,326 @@
+"""Home is where an attempt's statement stands: its outcome is taken, or the reason why not is told.
+
+Theory of operation. An attempt is waited for if that is sooner than running the statement at home,
+and let pass the gate where it stands there. What it has made is taken only if all it read is what
+home has now. Everything else is squashed: dropped, its outputs forgotten, its files taken back.
+
+The rule: an outcome is taken as a whole, or nothing of it is.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from taskpar_kernel.commit.apply import Opened, apply, open_outcome
+from taskpar_kernel.engine.history import History, changed, failed
+from taskpar_kernel.engine.lookahead import Lookahead, Moment
+from taskpar_kernel.engine.passage import Passage
+from taskpar_kernel.engine.signals import deferred_interrupts
+from taskpar_kernel.errors import NotPortable
+from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME
+from taskpar_kernel.model.refusal import Refusal
+from taskpar_kernel.model.steps import Unit
+from taskpar_kernel.validation.verdict import stale_name
+
+if TYPE_CHECKING:
+    from taskpar_kernel.engine.attempts import AttemptRecord
+    from taskpar_kernel.engine.ledger import Ledger
+    from taskpar_kernel.engine.session import Session
+    from taskpar_kernel.engine.stream import Instance
+
+_WAIT_S = 0.25
+"""Home looks around at least this often while it waits (a lost wake-up costs no more)."""
+_STUCK_S = 2.0
+"""Home waits so long, at most, for an attempt that an idle worker does not begin."""
+_LIVE_S = 0.3
+"""Output of an attempt is shown live once home has waited this long for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where home is: what names mean there, and who looks ahead of it."""
+
+    look: Lookahead
+    names: Mapping[str, Any]
+    globals: dict[str, Any]
+    """What is bound there, is bound here."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """What home sent out and took in."""
+        return self.look.dispatch.ledger
+
+
+class Taking:
+    """Judges and takes the outcomes of one cell run. It runs on the main thread."""
+
+    def __init__(self, session: Session, history: History, peek: Callable[[Moment], int]):
+        self._session = session
+        self._history = history
+        self._peek = peek
+        self._passage = Passage(session)
+        self._value: Any = None
+        self.waiting = False
+        self.waited_s = 0.0
+
+    def value(self) -> Any:
+        """Return the value of the expression whose outcome was just taken."""
+        value, self._value = self._value, None
+        return value
+
+    def take(
+        self, attempt: AttemptRecord, instance: Instance, scene: Scene, names: Mapping[str, Any]
+    ) -> Refusal | None:
+        """Commit the outcome for `instance`, or return why it cannot be taken.
+
+        `names`: what the names mean where the statement stands, its own local ones included.
+        """
+        begin_s = time.monotonic() - self.waited_s
+        why = self._take(attempt, instance, scene, names)
+        taken_s = time.monotonic() - self.waited_s - begin_s
+        self._session.costs.observe_taking(instance.step, taken_s)
+        return why
+
+    def _take(
+        self, attempt: AttemptRecord, instance: Instance, scene: Scene, names: Mapping[str, Any]
+    ) -> Refusal | None:
+        if not attempt.complete:
+            with self._session.lock:
+                why = self._stale(attempt, instance, scene, names)
+            why = why or self._wait_for(attempt, instance, scene, names)
+            if why:
+                return why
+        with self._session.lock:
+            why = self._unusable(attempt) or self._stale(attempt, instance, scene, names)
+            if why:
+                return why
+            try:
+                opened = self._opened(attempt, scene)
+            except NotPortable as refused:
+                return Refusal("not-portable", f"its outcome cannot be brought home: {refused}")
+            if attempt.parts:
+                return self._commit_part(attempt, instance, scene, opened)
+            with deferred_interrupts():
+                self._commit(attempt, opened, scene, names)
+        return None
+
+    def _opened(self, attempt: AttemptRecord, scene: Scene) -> Opened:
+        if attempt.opened is not None:
+            return attempt.opened
+        finished = attempt.finished
+        assert finished is not None
+        assert finished.packed is not None
+        opened = open_outcome(finished.packed, self._session.segments, scene.ledger.resolve)
+        if attempt.parts:
+            attempt.opened = opened
+        return opened
+
+    def _commit_part(
+        self, attempt: AttemptRecord, instance: Instance, scene: Scene, opened: Opened
+    ) -> Refusal | None:
+        """Bind what one part of a chunk made."""
+        made = opened.names[ITEMS_NAME]
+        if instance.part >= len(made):
+            return Refusal("raised", "a step before it raised")
+        for name, value in made[instance.part].items():
+            if name == VALUE_NAME:
+                self._value = value
+            else:
+                scene.globals[name] = value
+        finished = attempt.finished
+        assert finished is not None
+        seconds = (finished.end_s - finished.start_s) / len(made)
+        start_s = finished.start_s + instance.part * seconds
+        self._history.took(instance.step, attempt.worker, start_s, start_s + seconds)
+        self._session.costs.observe_away(instance.step, seconds)
+        return None
+
+    def _stale(
+        self, attempt: AttemptRecord, instance: Instance, scene: Scene, names: Mapping[str, Any]
+    ) -> Refusal | None:
+        """Return which of the attempt's inputs is not what home has now, or None."""
+        ledger = scene.ledger
+        pairs: list[tuple[str, object]] = []
+        if attempt.items is not None:
+            items = attempt.items.objects[ITEMS_NAME]
+            pairs += items[instance.part].items()
+            if not ledger.unchanged(attempt.items):
+                return changed("what the loop goes through was changed in between")
+        for name, bundle in attempt.reads:
+            if not bundle.at_home:
+                return changed(f"what makes `{name}` was run again", name)
+            pairs.append((name, bundle.objects.get(name)))
+        pairs += attempt.modules
+        name = stale_name(pairs, names)
+        if name:
+            return changed(f"`{name}` is not what was predicted", name)
+        for name, bundle in attempt.reads:
+            if not ledger.unchanged(bundle):
+                return changed(f"what `{name}` is bound to was changed in between", name)
+        if ledger.ambient_mark() != attempt.ambient:
+            return Refusal("squashed-ambient", "process-wide state was changed in between")
+        return self._different_prelude(attempt, scene)
+
+    def _different_prelude(self, attempt: AttemptRecord, scene: Scene) -> Refusal | None:
+        """Return None if home's own run of the cheap statements made what the worker's made."""
+        told, bundle = attempt.finished or attempt.gate, attempt.replica
+        if bundle is None or bundle.at_home or told is None or told.replica is None:
+            return None
+        values = {n: scene.names[n] for n in attempt.made if n in scene.names}
+        if len(values) == len(attempt.made) and scene.ledger.accept_replica(
+            bundle, values, attempt.inputs, told.replica
+        ):
+            return None
+        return changed(f"`{', '.join(attempt.made)}` came out differently at home", *attempt.made)
+
+    def _wait_for(
+        self, attempt: AttemptRecord, instance: Instance, scene: Scene, names: Mapping[str, Any]
+    ) -> Refusal | None:
+        """Return when the attempt is over, or when home had better run it itself.
+
+        On the way it is let pass the gate, or the reason why not is returned.
+        """
+        begin_s = time.monotonic()
+        limit_s = self._session.settings.statement_limit_s
+        attempts = scene.look.dispatch.attempts
+        self.waiting = True
+        try:
+            while not attempt.complete and not attempt.lost and not attempt.dropped:
+                waited_s = time.monotonic() - begin_s
+                if attempt.waits and (why := self._let_pass(attempt, instance, scene, names)):
+                    return why
+                others = attempts.values()
+                if self._home_is_first(attempt, others) or self._is_stuck(
+                    attempt, others, waited_s
+                ):
+                    return Refusal("home-first", "home was free before its worker")
+                if limit_s and waited_s > limit_s:
+                    attempt.lost = f"did not end within {limit_s:g} s"
+                    break
+                if waited_s > _LIVE_S:
+                    attempt.shown = self._session.relay.show_live(attempt.outputs, attempt.shown)
+                self._peek(Moment(bold=True, idle=True))
+                try:
+                    self._session.wake.get(timeout=_WAIT_S)
+                except queue.Empty:
+                    continue
+        finally:
+            self.waiting = False
+            self.waited_s += time.monotonic() - begin_s
+        return None
+
+    def _let_pass(
+        self, attempt: AttemptRecord, instance: Instance, scene: Scene, names: Mapping[str, Any]
+    ) -> Refusal | None:
+        """Home is where the attempt is: let it change files, or return what has changed meanwhile.
+
+        What it reads from now on is what the serial run reads: home stands still until it is over.
+        """
+        with self._session.lock:
+            return self._stale(attempt, instance, scene, names) or self._passage.open_for(attempt)
+
+    def _is_stuck(
+        self, attempt: AttemptRecord, others: Iterable[AttemptRecord], waited_s: float
+    ) -> bool:
+        """Whether the attempt does not begin although nothing else runs on its worker."""
+        if attempt.started_s is not None or waited_s < _STUCK_S:
+            return False
+        return not any(
+            other.worker == attempt.worker and other.started_s is not None and not other.over
+            for other in others
+        )
+
+    def _home_is_first(self, attempt: AttemptRecord, others: Collection[AttemptRecord]) -> bool:
+        """Whether the attempt's worker is busy with something else, so that home is free first.
+
+        An attempt at the gate waits for home to come to it, and what has not begun may wait for
+        that worker (for a place in its queue, for a value it holds, for a third that waits so). So
+        it never waits: home runs it. If it has begun after all, and only word of that is on its
+        way, it ends in its worker unseen, or at the gate, where it is told.
+        """
+        if attempt.started_s is not None:
+            return False
+        if any(other.waits for other in others):
+            return True
+        if self._session.settings.eager:
+            return False
+        for other in others:
+            same = other.worker == attempt.worker and other is not attempt
+            if same and not other.over and other.started_s is not None:
+                known = self._session.costs.known(other.instance.step)
+                own = self._session.costs.known(attempt.instance.step)
+                if known is None or own is None:
+                    return True
+                known *= len(other.instances)
+                return other.started_s + known - time.monotonic() > own * len(attempt.instances)
+        return False
+
+    def _unusable(self, attempt: AttemptRecord) -> Refusal | None:
+        if attempt.lost:
+            return Refusal("worker-lost", f"worker {attempt.worker} {attempt.lost}")
+        if attempt.dropped:
+            return Refusal("given-up", "it was given up")
+        finished = attempt.finished
+        assert finished is not None
+        files = None if attempt.passed else self._passage.changed(attempt, finished.files_read)
+        return files if finished.ok else failed(finished.why)
+
+    def _commit(
+        self, attempt: AttemptRecord, opened: Opened, scene: Scene, names: Mapping[str, Any]
+    ) -> None:
+        self._session.relay.show(attempt.outputs[attempt.shown :])
+        step = attempt.instance.step
+        if isinstance(step, Unit) and step.is_expression:
+            self._value = opened.value
+        apply(opened, scene.globals)
+        self._passage.make_final(attempt)
+        attempt.outcome.objects |= {
+            name: names[name]
+            for name in self._session.costs.changes(step)
+            if name in names and any(name == n for n, _ in attempt.reads)
+        }
+        scene.ledger.take_in(attempt.outcome, opened)
+        keys = opened.changed_keys()
+        changed = frozenset(n for n, b in attempt.reads if b.key in keys)
+        self._session.costs.observe_changes(step, changed)
+        finished = attempt.finished
+        assert finished is not None
+        self._history.took(step, attempt.worker, finished.start_s, finished.end_s)
+        self._session.overtaking.took(step)
+        seconds = finished.end_s - finished.start_s - finished.waited_s
+        self._session.costs.observe_away(step, seconds)
+
+    def give_up(self, attempt: AttemptRecord, scene: Scene) -> None:
+        """Home was interrupted while it waited: drop the attempt, and what it did to files."""
+        with self._session.lock:
+            scene.look.drop(attempt)
+        self._passage.take_back(attempt)
+
+    def squash(self, attempt: AttemptRecord, instance: Instance, scene: Scene) -> None:
+        """Home runs the statement itself: nothing of the attempt is left."""
+        with self._session.lock:
+            self._history.squashed += 1
+            if attempt.finished is not None:
+                self._session.costs.observe_squash(instance.step)
+            if attempt.parts and attempt.finished is not None and not attempt.finished.ok:
+                self._session.costs.forbid_chunks(instance.step)
+            scene.look.drop(attempt)
+            for part in attempt.parts:
+                if part is not instance:
+                    part.attempt = None
+        self._passage.take_back(attempt)
+        if attempt.shown:
+            self._session.relay.expect_again(attempt.outputs[: attempt.shown])
+        if attempt.lost:
+            line = attempt.instance.step.line
+            self._session.say(
+                f"taskpar: worker {attempt.worker} {attempt.lost}; line {line} was run again at "
+                "home, and nothing is lost"
+            )
+
+
+__all__ = ["Scene", "Taking"]
