@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cache
 
 from taskpar_kernel.analysis.api import advance
+from taskpar_kernel.analysis.blocks import in_blocks
 from taskpar_kernel.analysis.iterables import harmless, only_once, plain_condition
 from taskpar_kernel.analysis.predict import predict
 from taskpar_kernel.analysis.shapes import (
@@ -341,7 +342,9 @@ class _Decomposer:
         inside = _inside(scope, effects.writes | effects.deletes | targets)
         self.inside += 1
         body: list[Step] = []
+        numbers: dict[ast.AST, UnitId] = {}
         for statement in node.body:
+            numbers[statement] = self.number()
             predicted = predict(statement, inside)
             body += self.statement(statement, predicted, inside)
             if isinstance(statement, ast.FunctionDef | ast.ClassDef):
@@ -351,6 +354,8 @@ class _Decomposer:
             self.next_id = saved
             self.keep(node, of_loop(node, scope, body))
             return None
+        if not self.local:
+            body = in_blocks(body, targets, numbers, lambda part: predict(part, inside))
         return LoopStep(number, node, effects, self.text(node), node.lineno, tuple(body))
 
     def keep(self, node: ast.stmt | ast.expr, refusal: Refusal) -> None:
@@ -398,10 +403,11 @@ def _leads_on(call: ast.Call, scope: Scope) -> bool:
 
 
 def units_of(steps: Iterable[Step]) -> Iterator[Unit]:
-    """Yield the units among `steps`, those inside loops included."""
+    """Yield the units among `steps`, those inside loops and blocks included."""
     for step in steps:
         if isinstance(step, Unit):
             yield step
+            yield from step.members
         elif isinstance(step, LoopStep):
             yield from units_of(step.body)
 

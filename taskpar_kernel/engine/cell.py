@@ -31,7 +31,7 @@ from taskpar_kernel.engine.hometime import HomeTime
 from taskpar_kernel.engine.inner import FreeLoop, InnerCalls, walkable
 from taskpar_kernel.engine.iterations import SHORT_S, Iterations, Progress
 from taskpar_kernel.engine.lookahead import WORTH_S, Lookahead, Moment
-from taskpar_kernel.engine.stream import Order
+from taskpar_kernel.engine.stream import Instance, Order
 from taskpar_kernel.engine.taking import Scene, Taking
 from taskpar_kernel.model.effects import Effects, Touch, combined
 from taskpar_kernel.model.ids import UnitId
@@ -42,6 +42,7 @@ from taskpar_kernel.source.rewrite import HOOKS, rewrite
 if TYPE_CHECKING:
     from types import FrameType
 
+    from taskpar_kernel.engine.attempts import AttemptRecord
     from taskpar_kernel.engine.session import Session
 
 ANYTHING = Effects(touch=Touch.ANY)
@@ -76,6 +77,8 @@ class CellRun:
         self._scan_s = 0.0
         self._left: Effects | None = None
         self._home_part: Effects | None = None
+        self._block: tuple[frozenset[UnitId], Refusal | None, str] = (frozenset(), None, "home")
+        """The units of the block that home runs itself, and why."""
         self._owed: tuple[Unit | HomeStep, ...] | None = None
         self._iterations = Iterations(self)
         self._steps = self._iterations.steps
@@ -320,51 +323,73 @@ class CellRun:
 
     # Hooks called by the rewritten code -----------------------------------------------------------
 
-    def has(self, number: int, *local: Any) -> bool:
+    def has(self, number: UnitId, *local: Any) -> bool:
         """Whether the unit's outcome was taken here; False: home computes it now.
 
         `local`: the values of the unit's local names, in their order.
         """
         if number in self._inner.off:
             return False
+        if self.taking.kept is not None and self.taking.keeps(number, self._names()):
+            return True
         if self._free is not None and number not in self._free.units:
             self._close_free()
         if self.plain:
-            self.time.passes(UnitId(number))
+            if number not in self._iterations.blocks:
+                self.time.passes(number)
             return False
         if number in self._inner.units and self._free is None:
             return False  # its loop was left in some way, and nobody looks ahead of it
-        order = self._iterations.order_of(UnitId(number))
+        return self._has(number, local)
+
+    def _has(self, number: UnitId, local: tuple[Any, ...]) -> bool:
+        order = self._iterations.order_of(number)
         self._arrive(order)
-        unit = self._steps[UnitId(number)]
+        unit = self._steps[number]
         assert isinstance(unit, Unit)
-        instance = self.look.find(order)
+        instance = self._found(order)
         reason: Refusal | None = None
         state = "home"
-        eager = self._session.settings.eager
-        missing = eager and (instance is None or instance.attempt is None)
-        if missing or self._may_peek():
-            self.peek(Moment())
-            instance = self.look.find(order)
         if instance is not None and instance.attempt is not None:
-            attempt = instance.attempt
-            scene = self._scene()
-            try:
-                names = _joined(dict(zip(unit.local, local, strict=True)), scene.names)
-                reason = self.taking.take(attempt, instance, scene, names)
-            except BaseException:  # an interrupt while home waits
-                self.taking.give_up(attempt, scene)
-                raise
+            reason = self._taken(unit, instance, instance.attempt, local)
             if reason is None:
                 self._leave()
                 return True
             state = "squashed"
-            self.taking.squash(attempt, instance, scene)
         elif instance is not None:
             reason = instance.refused
+        elif number in self._block[0]:
+            _, reason, state = self._block
+        if unit.members:  # home runs them one by one
+            self._block = (frozenset(member.id for member in unit.members), reason, state)
+            return False
         self.time.begins(unit, reason, state)
         self._leave(unit)
         return False
+
+    def _found(self, order: Order) -> Instance | None:
+        """Return the instance at which home is; look ahead once more if that is due."""
+        instance = self.look.find(order)
+        eager = self._session.settings.eager
+        if (eager and (instance is None or instance.attempt is None)) or self._may_peek():
+            self.peek(Moment())
+            instance = self.look.find(order)
+        return instance
+
+    def _taken(
+        self, unit: Unit, instance: Instance, attempt: AttemptRecord, local: tuple[Any, ...]
+    ) -> Refusal | None:
+        """Take the attempt's outcome, or return why not; then nothing of it is left."""
+        scene = self._scene()
+        try:
+            names = _joined(dict(zip(unit.local, local, strict=True)), scene.names)
+            reason = self.taking.take(attempt, instance, scene, names)
+        except BaseException:  # an interrupt while home waits
+            self.taking.give_up(attempt, scene)
+            raise
+        if reason is not None:
+            self.taking.squash(attempt, instance, scene)
+        return reason
 
     def _may_peek(self) -> bool:
         """Whether home may look ahead again: that takes at most a tenth of its time."""

@@ -32,6 +32,7 @@ class Costs:
         self._cells: dict[int, float] = {}
         self._taking: dict[str, deque[float]] = {}
         self._single: set[str] = set()
+        self._apart: set[str] = set()
         self._squashes: dict[str, int] = {}
 
     def observe(self, step: Unit | HomeStep, seconds: float, threads: float | None = None) -> None:
@@ -47,16 +48,24 @@ class Costs:
 
     def known(self, step: Unit | HomeStep) -> float | None:
         """Return the observed seconds of one run, or None."""
-        observed = (*self._seconds.get(step.key, ()), *self._away.get(step.key, ()))
-        return min(observed, default=None)
+        return min(self._observed(step), default=None)
+
+    def _observed(self, step: Unit | HomeStep) -> list[float]:
+        """Return the last observations; of a block, what its parts add up to is one."""
+        observed = [*self._seconds.get(step.key, ()), *self._away.get(step.key, ())]
+        if isinstance(step, Unit) and step.members:
+            parts = [self.known(unit) for unit in step.members]
+            known = [seconds for seconds in parts if seconds is not None]
+            if len(known) == len(parts):
+                observed.append(sum(known))
+        return observed
 
     def most(self, step: Unit | HomeStep) -> float | None:
         """Return the most of the last observations, or what the tables tell, or None.
 
         Runs of one statement may differ: what was dear lately is worth sending out.
         """
-        observed = (*self._seconds.get(step.key, ()), *self._away.get(step.key, ()))
-        return max(observed, default=step.effects.cost_s)
+        return max(self._observed(step), default=step.effects.cost_s)
 
     def pays(self, step: Unit | HomeStep) -> bool:
         """Whether it is not seen to be in vain to run `step` on workers.
@@ -86,6 +95,9 @@ class Costs:
 
     def threads(self, step: Unit | HomeStep) -> float | None:
         """Return how many cores the fastest run at home was seen to use, or None."""
+        if isinstance(step, Unit) and step.members:
+            cores = [n for unit in step.members if (n := self.threads(unit)) is not None]
+            return max(cores, default=None)
         return self._fastest.get(step.key, (0.0, None))[1]
 
     def observe_changes(self, step: Unit | HomeStep, names: frozenset[str]) -> None:
@@ -112,6 +124,17 @@ class Costs:
     def forbid_chunks(self, step: Unit | HomeStep) -> None:
         """Remember that several runs of `step` cannot go out together."""
         self._single.add(step.key)
+
+    def observe_failure(self, step: Unit | HomeStep, *, chunk: bool) -> None:
+        """Remember that an attempt failed: its runs, or a block's units, go out one by one."""
+        if chunk:
+            self.forbid_chunks(step)
+        elif isinstance(step, Unit) and step.members:
+            self._apart.add(step.key)
+
+    def is_apart(self, step: Unit) -> bool:
+        """Whether a block is better run as the units it consists of."""
+        return step.key in self._apart or self.in_vain(step)
 
     def may_chunk(self, step: Unit | HomeStep) -> bool:
         """Whether several runs of `step` may go out together, as far as is known."""

@@ -361,12 +361,8 @@ class Dispatch:
     def _code(self, step: Unit | HomeStep) -> bytes:
         code = self._codes.get(step.id)
         if code is None:
-            node = step.node
-            if isinstance(node, ast.expr):
-                target = ast.copy_location(ast.Name(VALUE_NAME, ast.Store()), node)
-                others = step.targets if isinstance(step, Unit) else ()
-                node = ast.copy_location(ast.Assign([target, *others], node), node)
-            code = marshal.dumps(self.compile_unit(ast.Module([node], [])))
+            units = step.members or (step,) if isinstance(step, Unit) else (step,)
+            code = marshal.dumps(self.compile_unit(ast.Module([*map(_statement, units)], [])))
             self._codes[step.id] = code
         return code
 
@@ -416,6 +412,16 @@ class Dispatch:
                 return source.attempt.worker
         planned = self.places.get(instance.step.id)
         return planned if planned in loads.places else None
+
+
+def _statement(step: Unit | HomeStep) -> ast.stmt:
+    """Return the statement that a worker runs: the value of an expression has a name there."""
+    node = step.node
+    if isinstance(node, ast.stmt):
+        return node
+    target = ast.copy_location(ast.Name(VALUE_NAME, ast.Store()), node)
+    others = step.targets if isinstance(step, Unit) else ()
+    return ast.copy_location(ast.Assign([target, *others], node), node)
 
 
 def _known_values(every: Iterable[dict[str, Source]]) -> dict[str, Any]:

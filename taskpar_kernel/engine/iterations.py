@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from taskpar_kernel.engine.stream import Order
 from taskpar_kernel.model.ids import UnitId
-from taskpar_kernel.model.steps import LoopStep, Step
+from taskpar_kernel.model.steps import LoopStep, Step, Unit
 
 BUSY_S = 0.01
 """Once home has been busy with one statement or loop for this long, unknown ones go out."""
@@ -62,6 +62,7 @@ class Iterations:
     def __init__(self, walker: Walker):
         self._walker = walker
         self.steps: dict[UnitId, Step] = {}
+        self.blocks: set[UnitId] = set()
         self._around: dict[UnitId, tuple[UnitId, ...]] = {}
         self._index: dict[UnitId, int] = {}
         self._loops: dict[UnitId, _Stepped] = {}
@@ -73,6 +74,9 @@ class Iterations:
             self._around[step.id] = around
             if isinstance(step, LoopStep):
                 self.learn(step.body, (*around, step.id))
+            elif isinstance(step, Unit) and step.members:
+                self.blocks.add(step.id)
+                self.learn(step.members, around)
 
     def order_of(self, unit: UnitId) -> Order:
         """Return the place of the unit's present instance."""

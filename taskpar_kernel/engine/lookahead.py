@@ -91,7 +91,9 @@ class Lookahead:
         units = (u for top in self.tops for u in _units(top.steps))
         self._used = frozenset[str]().union(*(u.effects.reads | u.effects.changes for u in units))
         self._names = Names(self.namespace(), self._interesting, self.local)
-        self.stream = Stream(self.tops, self._walk, self._has_passed, self._known)
+        self.stream = Stream(
+            self.tops, self._walk, self._has_passed, self._known, self.dispatch.costs.is_apart
+        )
 
     # Home moves --------------------------------------------------------------------------------
 
@@ -258,7 +260,7 @@ class Lookahead:
             return False
         if step.effects.draws or step.effects.deletes:
             return False
-        if isinstance(step.node, ast.expr):
+        if isinstance(step, Unit) and step.value_of is not None:
             return False
         estimate = self.dispatch.costs.estimate(step)
         return estimate is not None and estimate < WORTH_S

@@ -82,6 +82,8 @@ class Stream:
     passed: Callable[[Order], bool]
     known: Callable[[ast.expr], Mapping[str, Any]] = lambda _: {}
     """Gives the values of an expression's names, as far as they are known."""
+    apart: Callable[[Unit], bool] = lambda _: False
+    """Whether a block goes out as the units that it consists of."""
     _items: Iterator[Item | None] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +103,8 @@ class Stream:
         for step in steps:
             if isinstance(step, LoopStep):
                 yield from self._loop(step, (*prefix, step.id), local, bound)
+            elif isinstance(step, Unit) and step.members and self.apart(step):
+                yield from self._steps(step.members, prefix, local, bound)
             else:
                 yield Instance(step, (*prefix, step.id), local=local, bound=bound)
 

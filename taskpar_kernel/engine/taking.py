@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import queue
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME
 from taskpar_kernel.model.refusal import Refusal
-from taskpar_kernel.model.steps import Unit
+from taskpar_kernel.model.steps import HomeStep, Step, Unit
 from taskpar_kernel.validation.verdict import stale_name
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from taskpar_kernel.engine.ledger import Ledger
     from taskpar_kernel.engine.session import Session
     from taskpar_kernel.engine.stream import Instance
+    from taskpar_kernel.model.ids import Place, UnitId
 
+_CONTAINERS = frozenset({list, dict, set, deque})
 _WAIT_S = 0.25
 """Home looks around at least this often while it waits (a lost wake-up costs no more)."""
 _STUCK_S = 2.0
@@ -64,6 +67,8 @@ class Taking:
         self._peek = peek
         self._passage = Passage(session)
         self._value: Any = None
+        self.kept: tuple[UnitId, Any, str] | None = None
+        """The value at the end of the block that was just taken, and of which unit it is."""
         self.waiting = False
         self.waited_s = 0.0
 
@@ -71,6 +76,20 @@ class Taking:
         """Return the value of the expression whose outcome was just taken."""
         value, self._value = self._value, None
         return value
+
+    def keeps(self, number: UnitId, names: Mapping[str, Any]) -> bool:
+        """Whether the unit's value was taken with the block before; `value` gives it then.
+
+        Between the two, home has looked up a name and its method: of a plain container's, that
+        changes nothing.
+        """
+        kept, self.kept = self.kept, None
+        if kept is None or kept[0] != number:
+            return False
+        if kept[2] and type(names.get(kept[2])) not in _CONTAINERS:
+            return False
+        self._value = kept[1]
+        return True
 
     def take(
         self, attempt: AttemptRecord, instance: Instance, scene: Scene, names: Mapping[str, Any]
@@ -128,14 +147,14 @@ class Taking:
             return Refusal("raised", "a step before it raised")
         for name, value in made[instance.part].items():
             if name == VALUE_NAME:
-                self._value = value
+                self._keep(instance.step, value)
             else:
                 scene.globals[name] = value
         finished = attempt.finished
         assert finished is not None
         seconds = (finished.end_s - finished.start_s) / len(made)
         start_s = finished.start_s + instance.part * seconds
-        self._history.took(instance.step, attempt.worker, start_s, start_s + seconds)
+        self._record(instance.step, attempt.worker, start_s, start_s + seconds)
         self._session.costs.observe_away(instance.step, seconds)
         return None
 
@@ -274,8 +293,8 @@ class Taking:
     ) -> None:
         self._session.relay.show(attempt.outputs[attempt.shown :])
         step = attempt.instance.step
-        if isinstance(step, Unit) and step.is_expression:
-            self._value = opened.value
+        if isinstance(step, Unit) and step.value_of is not None:
+            self._keep(step, opened.value)
         apply(opened, scene.globals)
         self._passage.make_final(attempt)
         attempt.outcome.objects |= {
@@ -289,10 +308,29 @@ class Taking:
         self._session.costs.observe_changes(step, changed)
         finished = attempt.finished
         assert finished is not None
-        self._history.took(step, attempt.worker, finished.start_s, finished.end_s)
+        self._record(step, attempt.worker, finished.start_s, finished.end_s)
         self._session.overtaking.took(step)
         seconds = finished.end_s - finished.start_s - finished.waited_s
         self._session.costs.observe_away(step, seconds)
+
+    def _keep(self, step: Step, value: Any) -> None:
+        """Keep the value for home's own code, which asks for it now or in a moment."""
+        assert isinstance(step, Unit)
+        unit = step.value_of
+        if unit is None or unit is step:
+            self._value = value
+        else:
+            self.kept = (unit.id, value, step.receiver)
+
+    def _record(self, step: Unit | HomeStep, worker: Place, start_s: float, end_s: float) -> None:
+        """Record what was taken: of a block, each statement with its share as seen at home."""
+        members = step.members if isinstance(step, Unit) and step.members else (step,)
+        known = [self._session.costs.known(unit) or 0.0 for unit in members]
+        scale = (end_s - start_s) / sum(known) if sum(known) else 0.0
+        for unit, seconds in zip(members, known, strict=True):
+            stop_s = end_s if unit is members[-1] else start_s + scale * seconds
+            self._history.took(unit, worker, start_s, stop_s)
+            start_s = stop_s
 
     def give_up(self, attempt: AttemptRecord, scene: Scene) -> None:
         """Home was interrupted while it waited: drop the attempt, and what it did to files."""
@@ -306,8 +344,8 @@ class Taking:
             self._history.squashed += 1
             if attempt.finished is not None:
                 self._session.costs.observe_squash(instance.step)
-            if attempt.parts and attempt.finished is not None and not attempt.finished.ok:
-                self._session.costs.forbid_chunks(instance.step)
+            if attempt.finished is not None and not attempt.finished.ok:
+                self._session.costs.observe_failure(instance.step, chunk=bool(attempt.parts))
             scene.look.drop(attempt)
             for part in attempt.parts:
                 if part is not instance:

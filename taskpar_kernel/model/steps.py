@@ -37,6 +37,22 @@ class Unit:
     """Names it reads that are no names of the notebook: the targets of comprehensions around it."""
     targets: tuple[ast.expr, ...] = ()
     """What home binds its value to, inside a function: statements that follow may read it."""
+    members: tuple[Unit, ...] = ()
+    """The units that it runs one after the other, if it is a block; a last one may be the only
+    unit of a statement that stays home. They have numbers of their own: home may run them so."""
+    receiver: str = ""
+    """In a block whose last member is the argument of a method: the name whose method that is."""
+
+    @property
+    def nodes(self) -> tuple[ast.stmt | ast.expr, ...]:
+        """What is run, in order."""
+        return tuple(unit.node for unit in self.members) or (self.node,)
+
+    @property
+    def value_of(self) -> Unit | None:
+        """The unit whose value its outcome gives, to home's own code that goes on with it."""
+        last = self.members[-1] if self.members else self
+        return last if last.is_expression else None
 
     @property
     def is_expression(self) -> bool:

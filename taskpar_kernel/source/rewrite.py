@@ -7,6 +7,12 @@ of the worker that ran it, or else evaluates the original right there:
     model.fit(X, y)     →   if H.has(4): pass
                             else: model.fit(X, y)
 
+    a = f(x)            →   if H.has(5): pass
+    b = g(a)                else:
+                                if H.has(6): pass
+                                else: a = f(x)
+                                …
+
 so evaluation order, `break`, exceptions and frames are those of the original. A loop gets an
 iterable that tells the engine where home is, and that can end early to hand the rest of the same
 iterator to an untouched copy of the loop, so that a million cheap steps cost nothing extra:
@@ -28,7 +34,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from taskpar_kernel.model.ids import UnitId
@@ -60,12 +66,16 @@ def rewrite(node: ast.stmt, steps: Iterable[Step], inner: Inner | None = None) -
 class _Rewriter:
     def __init__(self) -> None:
         self.units: dict[int, Unit] = {}
+        self.blocks: dict[int, Unit] = {}
         self.loops: dict[int, LoopStep] = {}
         self.calls: dict[int, UnitId] = {}
 
     def learn(self, steps: Iterable[Step]) -> None:
         for step in steps:
-            if isinstance(step, Unit):
+            if isinstance(step, Unit) and step.members:
+                self.blocks[id(step.node)] = step
+                self.learn(step.members)
+            elif isinstance(step, Unit):
                 self.units[id(step.node)] = step
             elif isinstance(step, LoopStep):
                 self.loops[id(step.node)] = step
@@ -110,11 +120,28 @@ class _Rewriter:
         new = ast.For(
             target=node.target,
             iter=_hook(node.iter, "loop", loop.id, node.iter),
-            body=[self.one(s) for s in node.body],
+            body=self.statements(node.body),
             orelse=[_at(node, rest)],
         )
         _at(node, new)
         return new
+
+    def statements(self, nodes: Sequence[ast.stmt]) -> list[ast.stmt]:
+        """Return the statements of a loop's body, those of a block under one test."""
+        done: list[ast.stmt] = []
+        place = 0
+        while place < len(nodes):
+            block = self.blocks.get(id(nodes[place]))
+            if block is None:
+                done.append(self.one(nodes[place]))
+                place += 1
+                continue
+            after = place + sum(not unit.is_expression for unit in block.members)
+            native = [self.one(node) for node in nodes[place:after]]
+            test = _hook(nodes[place], "has", block.id)
+            done.append(_at(nodes[place], ast.If(test=test, body=[ast.Pass()], orelse=native)))
+            place = after
+        return done
 
     def hooked_comprehension(self, loop: LoopStep, node: Comprehension) -> ast.expr:
         clause = node.generators[0]

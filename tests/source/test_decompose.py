@@ -1,7 +1,7 @@
 """Which parts of a statement may run ahead, which stay home, and which loops are taken apart.
 
 In the tables, `(text)` is a unit, `home` a statement that stays as a whole, `home+` one that stays
-while its units go out, and `loop[…]` a loop taken apart.
+while its units go out, `loop[…]` a loop taken apart and `{…}` units in one block.
 """
 
 from __future__ import annotations
@@ -79,7 +79,17 @@ for x in xs: rows.append(f(x)) | loop[(f(x)) home+]
 for x in xs: r = f(x) | loop[(r = f(x))]
 for x in xs:\n    r = f(x)\n    rows.append(r) | loop[(r = f(x)) home]
 for x in xs:\n    for y in ys:\n        rows.append(f(x + y)) | loop[loop[(f(x + y)) home+]]
-for x in xs:\n    r = f(x)\n    q = f(r)\n    print(q) | loop[(r = f(x)) (q = f(r)) home]
+for x in xs: r = f(x); q = f(r); print(q) | loop[{(r = f(x)) (q = f(r))} home]
+for x in xs: r = f(x); rows.append(f(r)) | loop[{(r = f(x)) (f(r))} home+]
+for x in xs: r = f(x); d[x] = f(r) | loop[{(r = f(x)) (f(r))} home+]
+for x in xs:\n    r = f(x)\n    d[x] += f(r) | loop[(r = f(x)) (f(r)) home+]
+for x in xs:\n    r = f(x)\n    print(x, f(r)) | loop[(r = f(x)) (f(r)) home+]
+for x in xs:\n    r = f(x)\n    rows.append(f(x)) | loop[(r = f(x)) (f(x)) home+]
+for x in xs:\n    r = f(x)\n    print(x)\n    q = f(r) | loop[(r = f(x)) home (q = f(r))]
+for x in xs: r = f(x); q = f(x); z = f(r + q) | loop[(r = f(x)) {(q = f(x)) (z = f(r + q))}]
+for x in xs: m = Model(); m.fit(x); d[x] = f(m) | loop[{(m = Model()) (m.fit(x)) (f(m))} home+]
+for x in xs:\n    m = Model()\n    models[0].fit(m) | loop[(m = Model()) (models[0].fit(m))]
+for x in xs: n = f(n); r = f(n + x); q = f(x) | loop[(n = f(n)) (r = f(n + x)) (q = f(x))]
 for i, x in enumerate(xs): d[i] = f(x) | loop[(f(x)) home+]
 for a, b in zip(xs, ys): rows.append(f(a)) | loop[(f(a)) home+]
 for m in models: m.fit(f(1)) | loop[(m.fit(f(1)))]
@@ -112,6 +122,8 @@ def shown(steps: Iterable[Step]) -> str:
 def _shown(step: Step) -> str:
     if isinstance(step, LoopStep):
         return f"loop[{shown(step.body)}]"
+    if isinstance(step, Unit) and step.members:
+        return f"{{{shown(step.members)}}}"
     if isinstance(step, Unit):
         return f"({ast.unparse(step.node)})"
     return "home" if step.whole else "home+"
