@@ -64,8 +64,6 @@ if TYPE_CHECKING:
     from taskpar_kernel.settings import Settings
 
 _AGAIN_S = 0.02
-_UNWANTED_S = 0.1
-"""What was given up and began all the same may run so long before it is interrupted."""
 SHORT_CELL_S = 0.015
 """A cell that took less than this is run as it is the next time: looking closer costs a tenth."""
 _SUSPENDING = ("await", "async", "yield", "return")
@@ -113,8 +111,6 @@ class Session:
         self._warned = False
         self._loaded: dict[str, None] = {}
         self._importing: Counter[Place] = Counter()
-        self._unwanted: set[Ticket] = set()
-        """Attempts that began after they had been given up."""
         self._preloading = threading.Lock()
         self._preloads: deque[tuple[Place, tuple[str, ...]]] = deque()
         self._text = ""
@@ -400,8 +396,6 @@ class Session:
 
     def _progress(self, event: Started | AtGate | Finished | Output) -> None:
         attempt = self._attempts.get(event.ticket)
-        if isinstance(event, Finished):
-            self._unwanted.discard(event.ticket)
         if isinstance(event, Started) and (attempt is None or attempt.dropped):
             self._end_early(event)
         if attempt is None:
@@ -420,19 +414,11 @@ class Session:
         """Something began that was given up: it was on its way into the worker then.
 
         The two orders: word that it is given up reached the worker before it began, and it does
-        not begin; or afterwards, and only a signal can end it. What is over in a moment is left
-        alone: a signal that comes late would end what runs next.
+        not begin; or afterwards, and only a signal can end it. One that comes late ends nothing.
         """
-        self._unwanted.add(event.ticket)
-        timer = threading.Timer(_UNWANTED_S, self._interrupt, (event.worker, event.ticket))
-        timer.daemon = True
-        timer.start()
-
-    def _interrupt(self, worker: Place, ticket: Ticket) -> None:
-        if ticket in self._unwanted and self.pool is not None:
-            self._unwanted.discard(ticket)
+        if self.pool is not None:
             with suppress(PoolError):
-                self.pool.interrupt(worker)
+                self.pool.interrupt(event.worker)
 
     def _lost(self, event: Lost) -> None:
         while any(place == event.worker for place, _ in self._preloads):

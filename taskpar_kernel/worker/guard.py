@@ -33,15 +33,17 @@ _AGAIN_S = 0.002
 class Guard:
     """Runs user code so that an interrupt ends it, wherever the signal strikes.
 
-    `otherwise` is called when the signal comes while no user code runs.
+    `otherwise` is called when the signal comes while no user code runs. `meant` tells whether a
+    signal is for what runs now: one that was sent to end something else may come late.
     """
 
-    def __init__(self, otherwise: Callable[[], None]):
+    def __init__(self, otherwise: Callable[[], None], meant: Callable[[], bool] = lambda: True):
         self._armed = False
         self._held = self._struck = False
         self._calls = 0
         self._hook = sys.unraisablehook
         self._otherwise = otherwise
+        self._meant = meant
 
     def install(self) -> None:
         """Take over SIGINT, and exceptions that nobody can catch; in the main thread."""
@@ -79,7 +81,7 @@ class Guard:
         finally:
             self._held = False
             struck, self._struck = self._struck, False
-        if struck:
+        if struck and self._is_meant():
             raise _interrupt()
 
     def _strike(self, _signal: int, frame: FrameType | None) -> None:
@@ -87,9 +89,17 @@ class Guard:
             self._struck = True
         elif self._armed and _is_importing(frame):
             start_new_thread(self._strike_again, (self._calls,))
-        elif self._armed:
+        elif self._armed and self._is_meant():
             raise _interrupt()
         self._otherwise()
+
+    def _is_meant(self) -> bool:
+        """Ask, with further signals kept until the answer is there."""
+        self._held = True
+        try:
+            return self._meant()
+        finally:
+            self._held = self._struck = False
 
     def _unraisable(self, unraisable: sys.UnraisableHookArgs) -> None:
         """Strike again if it is our interrupt that was swallowed; say nothing of it."""

@@ -58,6 +58,9 @@ if TYPE_CHECKING:
 LONGEST_TURN_S = 0.05
 _LOOK_AROUND_S = 1.0
 """How long a lost wake-up costs an attempt that waits at the gate."""
+_NAMED_WITHIN_S = 0.1
+"""How long a signal may be ahead of the word which attempt it is to end."""
+_MOST_GIVEN_UP = 10_000
 
 
 class Service:
@@ -82,7 +85,7 @@ class Service:
             post.folder,
         )
         self._variables = Variables(shell, post.place)
-        self._guard = Guard(self._cancel_running)
+        self._guard = Guard(self._cancel_running, self._is_to_end)
         self._sockets = Sockets()
         self._reader = self._sockets.inbox(post.inbox)
         self._out = Outbound(post, self._sockets, log, self._arrive)
@@ -92,7 +95,11 @@ class Service:
         self._timer: asyncio.TimerHandle | None = None
         self._wait_began_s = 0.0
         self._answered: dict[Ticket, bool] = {}
-        """Which attempts home has let pass the gate, or told to give up although they began."""
+        """Which attempts home has let pass the gate."""
+        self._given_up: dict[Ticket, None] = {}
+        """The attempts that home gave up last."""
+        self._attempted: Ticket | None = None
+        """The attempt that runs now."""
 
     def begin(self) -> None:
         """Listen, and tell home; in the running loop of the main thread."""
@@ -132,7 +139,9 @@ class Service:
             for gone in self._inbox.abandon(message.tickets):
                 self._log.line(f"abandon {gone.label}")
                 self._out.tell(_not_done(gone.ticket, self._place, "abandoned"))
-            self._answered |= dict.fromkeys(message.tickets, False)
+            self._given_up |= dict.fromkeys(message.tickets)
+            while len(self._given_up) > _MOST_GIVEN_UP:
+                del self._given_up[next(iter(self._given_up))]
         elif isinstance(message, Proceed):
             self._answered.setdefault(message.ticket, True)
         elif isinstance(message, Peer):
@@ -260,16 +269,21 @@ class Service:
     # User code
 
     def _attempt(self, instruction: Attempt) -> None:
+        if instruction.ticket in self._given_up:
+            self._out.tell(_not_done(instruction.ticket, self._place, "abandoned"))
+            return
         for key in instruction.needs:
             if key not in self._store:
                 why = f"value {key} is not here: {self._inbox.why_absent(key)}"
                 self._out.tell(_not_done(instruction.ticket, self._place, why))
                 return
         start_s = self._start(instruction.ticket)
+        self._attempted = instruction.ticket
         finished = self._guard.call(
             lambda: self._attempts.carry_out(instruction),
             lambda: _interrupted(instruction.ticket, start_s),
         )
+        self._attempted = None
         if not finished.ok:  # here no interrupt can strike
             self._outputs.end(instruction.ticket)
             finished = replace(finished, left=self._attempts.take_back())
@@ -292,10 +306,26 @@ class Service:
         while True:
             with self._guard.hold():
                 self._take_in()
-            answer = self._answered.get(question.ticket)
-            if answer is not None or self._stopping:
-                return bool(answer)
+            if question.ticket in self._given_up or self._stopping:
+                return False
+            if self._answered.get(question.ticket):
+                return True
             self._reader.wait(_LOOK_AROUND_S)
+
+    def _is_to_end(self) -> bool:
+        """Whether an interrupt is meant for what runs now.
+
+        The two orders: home says which attempt it gives up before it sends the signal, and the
+        signal may overtake the word. What is not named within a moment was meant for an attempt
+        that has ended.
+        """
+        if self._attempted is None:
+            return True
+        end_s = time.monotonic() + _NAMED_WITHIN_S
+        while self._attempted not in self._given_up and time.monotonic() < end_s:
+            self._reader.wait(_LOOK_AROUND_S / 100)
+            self._take_in()
+        return self._attempted in self._given_up
 
     def _run(self, instruction: Run) -> None:
         label = f"run {_first_line(instruction.source)}"

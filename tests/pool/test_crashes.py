@@ -251,18 +251,32 @@ def test_attempt_whose_value_does_not_come(link: WorkerPool, events: Events):
     assert "value 1 is not here" in finished.why
 
 
-def test_attempt_is_interrupted(link: WorkerPool, events: Events):
+def test_attempt_that_is_given_up_is_interrupted(link: WorkerPool, events: Events):
     link.post(ONE, Script((attempt(1, "while True: pass"),)))
     events.until(Started, ticket=1)
-    while True:
-        link.interrupt(ONE)
-        try:
-            finished = events.until(Finished, 0.5, ticket=1)
-            break
-        except queue.Empty:
-            continue
+    link.abandon(ONE, [Ticket(1)])
+    link.interrupt(ONE)
+    finished = events.until(Finished, ticket=1)
     assert (finished.ok, finished.why) == (False, "interrupted")
     link.post(ONE, Script((attempt(2, "x = 1"),)))
+    assert events.until(Finished, ticket=2).ok
+
+
+def test_interrupt_that_comes_late_ends_nothing(link: WorkerPool, events: Events):
+    link.post(ONE, Script((attempt(1, "x = 1"),)))
+    assert events.until(Finished, ticket=1).ok
+    link.post(ONE, Script((attempt(2, "y = sum(range(10_000_000))"),)))
+    events.until(Started, ticket=2)
+    link.abandon(ONE, [Ticket(1)])
+    link.interrupt(ONE)
+    assert events.until(Finished, ticket=2).ok
+
+
+def test_attempt_that_was_given_up_before_it_came_does_not_start(link: WorkerPool, events: Events):
+    link.abandon(ONE, [Ticket(1)])
+    link.post(ONE, Script((attempt(1, "x = 1"), attempt(2, "y = 1"))))
+    finished = events.until(Finished, ticket=1)
+    assert (finished.ok, finished.why) == (False, "abandoned")
     assert events.until(Finished, ticket=2).ok
 
 

@@ -66,6 +66,27 @@ def test_a_strike_ends_the_code(guard: Guard, missed: list[str]) -> None:
     assert missed == ["missed"]
 
 
+def test_a_strike_that_is_not_meant_for_it_leaves_it_alone(guard: Guard) -> None:
+    asked = []
+
+    def meant() -> bool:
+        strike()  # one more, while the first is asked about
+        asked.append(1)
+        return False
+
+    guard = Guard(lambda: None, meant)
+    guard.install()  # undone with the fixture's
+
+    def code() -> str:
+        strike()
+        with guard.hold():
+            strike()
+        return "went on"
+
+    assert guard.call(code, lambda: "interrupted") == "went on"
+    assert len(asked) == 2
+
+
 def test_a_strike_in_a_finalizer_is_not_shown_and_strikes_again(
     guard: Guard, ignored: list[Any]
 ) -> None:
