@@ -434,7 +434,7 @@ class CellRun:
             return walked
         return chain(walked, chain.from_iterable(self._leave_loop(number)))
 
-    def rest(self, number: int) -> Iterator[Any]:
+    def rest(self, number: int) -> Iterable[Any]:
         """Return what a stepped loop will have left for the native one."""
         return self._iterations.rest(UnitId(number))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
@@ -65,7 +65,8 @@ class Iterations:
         self.blocks: set[UnitId] = set()
         self._around: dict[UnitId, tuple[UnitId, ...]] = {}
         self._index: dict[UnitId, int] = {}
-        self._loops: dict[UnitId, _Stepped] = {}
+        self._left: dict[UnitId, Any] = {}
+        """What loops leave to native ones, which ask for it at once: no other code runs between."""
 
     def learn(self, steps: Iterable[Step], around: tuple[UnitId, ...] = ()) -> None:
         """Take down steps, and which loops are around each."""
@@ -91,7 +92,6 @@ class Iterations:
     def enter(self, loop: UnitId) -> None:
         """Home comes to the loop."""
         self._index[loop] = -1
-        self._loops.pop(loop, None)
 
     def at(self, loop: UnitId, index: int) -> None:
         """Home begins iteration `index`."""
@@ -105,22 +105,30 @@ class Iterations:
                 inner = iter(iterable)
             except TypeError:  # an array without dimensions: the native loop says so itself
                 return self.leave_alone(loop, iterable), False
-            stepped = self._loops[loop] = _Stepped(self, self._walker, loop, inner)
-            return map(stepped, inner), True
+            return map(_Stepped(self, self._walker, loop, inner), inner), True
         return self.leave_alone(loop, iterable), False
 
-    def leave_alone(self, loop: UnitId, iterable: Any) -> Any:
-        """Let the loop walk `iterable` itself: its iterations are nobody's prediction."""
-        self._loops[loop] = _Stepped(self, self._walker, loop, iter(()))
+    def leave_alone(self, loop: UnitId, iterable: Any) -> tuple[()]:
+        """Leave all of `iterable` to the native loop: its iterations are nobody's prediction."""
+        self._left[loop] = iterable
         self._index[loop] = _NOT_STEPPED
-        return iterable
+        return ()
 
-    def rest(self, loop: UnitId) -> Iterator[Any]:
+    def rest(self, loop: UnitId) -> Iterable[Any]:
         """Return what a stepped loop will have left for the native one."""
-        return chain.from_iterable(self._left_of(loop))
+        if loop in self._left:
+            left: Iterable[Any] = self._left.pop(loop)
+            return left
+        return chain.from_iterable(self._later(loop))
 
-    def _left_of(self, loop: UnitId) -> Iterator[Iterator[Any]]:
-        yield self._loops[loop].rest
+    def hand_over(self, loop: UnitId, left: Iterator[Any]) -> None:
+        """The stepped loop ends here; a native one goes on with what is left."""
+        self._left[loop] = left
+        self.at(loop, sys.maxsize)  # home is past all of its steps
+
+    def _later(self, loop: UnitId) -> Iterator[Iterator[Any]]:
+        """Give what is left once it is asked for: a generator asks before it begins."""
+        yield self._left.pop(loop, iter(()))
 
 
 class _Stepped:
@@ -130,7 +138,7 @@ class _Stepped:
     """
 
     def __init__(self, iterations: Iterations, walker: Walker, loop: UnitId, inner: Iterator[Any]):
-        self._at: Callable[[UnitId, int], None] = iterations.at
+        self._iterations = iterations
         self._walker = walker
         self._loop = loop
         self._inner = inner
@@ -138,20 +146,18 @@ class _Stepped:
         self._next_look = 1
         self._looked = (0, walker.progress().user_s, 0)
         self._begin_s = time.monotonic()
-        self.rest: Iterator[Any] = iter(())
 
     def __call__(self, item: Any) -> Any:
         self._index += 1
         if self._index == self._next_look:
             self._next_look *= 2
             if self._is_in_vain():
-                self.rest = chain((item,), self._inner)
-                self._at(self._loop, sys.maxsize)  # home is past all of its steps
+                self._iterations.hand_over(self._loop, chain((item,), self._inner))
                 raise StopIteration
             spent_s = time.monotonic() - self._begin_s
             if spent_s > BUSY_S and spent_s > _CHEAP_S * self._index:
                 self._walker.goes_on()
-        self._at(self._loop, self._index)
+        self._iterations.at(self._loop, self._index)
         return item
 
     def _is_in_vain(self) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 _SURELY = 5
 """A step whose runs differ goes out if one of the last took so many times what is worth it."""
+_LONGEST_SCAN_S = 0.004
+"""A scan that has sent something ends after this: home may have to go on."""
 WINDOW = 256
 """Instances looked at in one scan; a scan of this many takes about a millisecond."""
 
@@ -174,6 +177,7 @@ class Lookahead:
             self.move_to(self.here)
         self._names = Names(self.namespace(), self._interesting, self.local)
         loads = self.dispatch.loads(ready, moment.threads)
+        end_s = loads.now_s + _LONGEST_SCAN_S
         self._chunks = Chunks(self.dispatch, loads, idle=moment.idle)
         sent = 0
         written = False  # files may be written by what comes before, and nobody has seen it
@@ -192,6 +196,8 @@ class Lookahead:
                 else:
                     sent += self._consider(item, loads, moment)
                     written |= _may_write(item.effects)
+                    if sent and time.monotonic() > end_s:
+                        break  # there will be another scan
             self._chunks.flush()
         return sent + self._chunks.sent
 

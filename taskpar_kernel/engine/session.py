@@ -58,6 +58,7 @@ from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.run import ReasonRecord, RunRecord, StatementRecord
 from taskpar_kernel.model.steps import LoopStep, Step, TopLevel, Unit, flat
 from taskpar_kernel.pool.link import WorkerPool
+from taskpar_kernel.transport.own import OWN
 from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class Session:
         self._can_plan = threading.Event()
         self._thread: threading.Thread | None = None
         self._warned = False
+        self._modules = 0
         self._loaded: dict[str, None] = {}
         self._importing: Counter[Place] = Counter()
         self._preloading = threading.Lock()
@@ -271,6 +273,7 @@ class Session:
 
     def _end(self, cell: CellRun) -> None:
         cell.finish()
+        self._warm_up()
         self._cell = None
         self._busy.clear()
         self._forget(cell)
@@ -286,12 +289,19 @@ class Session:
 
     def ran_natively(self, nodes: Sequence[ast.stmt], wall_s: float) -> None:
         """A cell ran as it is: nothing went out."""
+        self._warm_up()
         self.costs.observe_cell(self._text, wall_s)
         for node in nodes:
             self.ran_at_home(node)
         (refusal, facts), self._declined = self._declined, (None, None)
         reasons = cache(partial(explain_native, facts, wall_s, refusal))
         _last[:] = [partial(serial_record, tuple(nodes), wall_s, self.settings.workers, reasons)]
+
+    def _warm_up(self) -> None:
+        """Take in the modules that a cell has loaded before something of the next is pickled."""
+        if len(sys.modules) != self._modules:
+            self._modules = len(sys.modules)
+            threading.Thread(target=OWN.update, name="taskpar warm-up", daemon=True).start()
 
     def new_lookahead(self, tops: tuple[TopLevel, ...]) -> Lookahead:
         """Return a fresh look-ahead over these statements."""

@@ -10,11 +10,11 @@ Program order is a tuple: numbers of steps and iterations alternate, outermost f
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from taskpar_kernel.analysis.iterables import scalars_only
+from taskpar_kernel.analysis.iterables import plain_condition, scalars_only
 from taskpar_kernel.model.effects import Effects
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
@@ -99,7 +99,8 @@ class Stream:
 
     def _steps(
         self, steps: Sequence[Step], prefix: Order, local: Values, bound: Values
-    ) -> Iterator[Item | None]:
+    ) -> Generator[Item | None, None, ast.stmt | None]:
+        """Yield instances up to a jump that is known to be made, and return that."""
         for step in steps:
             if isinstance(step, LoopStep):
                 yield from self._loop(step, (*prefix, step.id), local, bound)
@@ -107,6 +108,19 @@ class Stream:
                 yield from self._steps(step.members, prefix, local, bound)
             else:
                 yield Instance(step, (*prefix, step.id), local=local, bound=bound)
+                if isinstance(step, HomeStep) and self._is_left(step, bound):
+                    return step.leaves
+        return None
+
+    def _is_left(self, step: HomeStep, bound: Values) -> bool:
+        """Whether a jump is surely made here, as far as can be told ahead."""
+        node = step.node
+        if step.leaves is None or not isinstance(node, ast.If) or not plain_condition(node.test):
+            return False
+        try:
+            return self._holds(node.test, bound)
+        except Exception:  # noqa: BLE001 - not known yet, or home will raise it
+            return False
 
     def _loop(
         self, loop: LoopStep, prefix: Order, local: Values, bound: Values
@@ -133,7 +147,10 @@ class Stream:
                 yield Binding((*prefix, index), values)
             if holds:
                 inner = {**local, **values} if loop.is_local else local
-                yield from self._steps(loop.body, (*prefix, index), inner, {**bound, **values})
+                here = (*prefix, index)
+                jump = yield from self._steps(loop.body, here, inner, {**bound, **values})
+                if isinstance(jump, ast.Break):
+                    return
             index += 1
 
     def _holds(self, test: ast.expr, values: Mapping[str, Any]) -> bool:

@@ -205,7 +205,7 @@ class Taking:
         """
         begin_s = time.monotonic()
         limit_s = self._session.settings.statement_limit_s
-        attempts = scene.look.dispatch.attempts
+        attempts, seen = scene.look.dispatch.attempts, -1
         self.waiting = True
         try:
             while not attempt.complete and not attempt.lost and not attempt.dropped:
@@ -222,7 +222,11 @@ class Taking:
                     break
                 if waited_s > _LIVE_S:
                     attempt.shown = self._session.relay.show_live(attempt.outputs, attempt.shown)
-                self._peek(Moment(bold=True, idle=True))
+                over = sum(other.over for other in others)
+                if over != seen:  # somebody has room, or has made what another needs
+                    if self._peek(Moment(bold=True, idle=True)):
+                        continue
+                    seen = over
                 try:
                     self._session.wake.get(timeout=_WAIT_S)
                 except queue.Empty:

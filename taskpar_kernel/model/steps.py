@@ -81,6 +81,15 @@ class HomeStep:
     """Gives the effects of what home itself does if the outcomes of all its units are taken."""
 
     @property
+    def leaves(self) -> ast.Continue | ast.Break | None:
+        """The jump that it makes if its test holds, if that is all it does."""
+        node = self.node
+        if isinstance(node, ast.If) and len(node.body) == 1 and not node.orelse:
+            jump = node.body[0]
+            return jump if isinstance(jump, ast.Continue | ast.Break) else None
+        return None
+
+    @property
     def key(self) -> str:
         """What its costs are known by: without its units it is another thing than with them."""
         return self.text if self.whole else f"{self.text} …"

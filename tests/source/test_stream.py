@@ -133,3 +133,15 @@ def test_walking_consumes_nothing_of_homes() -> None:
 def test_endless_iterables_are_walked_only_as_far_as_asked() -> None:
     walker = Walker("for x in range(n * 10000000):\n    rows.append(f(x))")
     assert len(walker.pull(limit=7)) == 7
+
+
+def test_what_is_known_to_be_skipped_is_left_out() -> None:
+    walker = Walker("for x in xs:\n    if x == 3: continue\n    rows.append(f(x))")
+    assert shown(walker.pull()).count("f(x)") == len(walker.namespace["xs"]) - 1
+
+
+def test_what_is_known_to_be_broken_off_is_left_out() -> None:
+    walker = Walker("for x in xs:\n    rows.append(f(x))\n    if x == 3: break\nb = f(2)")
+    seen = shown(walker.pull())
+    assert seen.count("f(x)") == 1
+    assert seen[-1] == "b = f(2)"
