@@ -26,7 +26,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.engine.facts import CellFacts, facts_of
-from taskpar_kernel.engine.history import why_home
+from taskpar_kernel.engine.history import SLOWER_AHEAD, why_home
 from taskpar_kernel.engine.hometime import HomeTime
 from taskpar_kernel.engine.inner import FreeLoop, InnerCalls, walkable
 from taskpar_kernel.engine.iterations import SHORT_S, Iterations, Progress
@@ -381,6 +381,9 @@ class CellRun:
     ) -> Refusal | None:
         """Take the attempt's outcome, or return why not; then nothing of it is left."""
         scene = self._scene()
+        if not (self._session.settings.eager or self._session.costs.pays(unit)):
+            self.taking.squash(attempt, instance, scene)
+            return SLOWER_AHEAD
         try:
             names = _joined(dict(zip(unit.local, local, strict=True)), scene.names)
             reason = self.taking.take(attempt, instance, scene, names)

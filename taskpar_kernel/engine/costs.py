@@ -73,16 +73,27 @@ class Costs:
         It is where taking an outcome costs home half of what running it does, and where a statement
         that uses several cores takes much longer on workers side by side.
         """
-        here, away = self._seconds.get(step.key), self._away.get(step.key, ())
-        if not here:
-            return True
+        here_s, away = self._most_here(step), self._away.get(step.key, ())
         taking = self._taking.get(step.key, ())
-        if len(taking) >= _ENOUGH and min(taking) > _DEAR * max(here):
+        if here_s is None:
+            return True
+        if len(taking) >= _ENOUGH and min(taking) > _DEAR * here_s:
+            return False
+        if taking and min(taking) > here_s:
             return False
         if step.key not in self._fastest or len(away) < _ENOUGH:
             return True
         alone_s, cores = self._fastest[step.key]
         return cores < _SEVERAL or min(tuple(away)[-_ENOUGH:]) < _SLOWER * alone_s
+
+    def _most_here(self, step: Unit | HomeStep) -> float | None:
+        """Return the most of the last runs at home, or None."""
+        seconds = self._seconds.get(step.key)
+        if seconds or not isinstance(step, Unit) or not step.members:
+            return max(seconds, default=None) if seconds else None
+        parts = [self._most_here(unit) for unit in step.members]
+        known = [part for part in parts if part is not None]
+        return sum(known) if len(known) == len(parts) else None
 
     def observe_taking(self, step: Unit | HomeStep, seconds: float) -> None:
         """Remember how long home was busy with judging and taking an outcome of `step`."""

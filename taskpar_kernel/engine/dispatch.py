@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.engine.attempts import AttemptRecord
+from taskpar_kernel.engine.history import SLOWER_AHEAD
 from taskpar_kernel.engine.loads import Loads, Patience
 from taskpar_kernel.engine.overtaking import Overtaking
 from taskpar_kernel.engine.sizes import Size, size_of
@@ -98,10 +99,11 @@ class Dispatch:
     _codes: dict[UnitId, bytes] = field(default_factory=dict)
     _sizes: dict[int, tuple[object, Size]] = field(default_factory=dict)
     _patience: Patience = field(default_factory=Patience)
+    _cores: int = field(default_factory=usable_cores)
 
     def loads(self, workers: frozenset[Place], threads: float) -> Loads:
         """Return how busy `workers` are now; `threads`: cores that home uses."""
-        loads = Loads(workers, self.settings.eager, usable_cores(), threads)
+        loads = Loads(workers, self.settings.eager, self._cores, threads)
         self.out = [a for a in self.out if not a.over]
         for attempt in self.out:
             cost_s = self.cost_s(attempt.instance) * len(attempt.instances)
@@ -149,8 +151,7 @@ class Dispatch:
     def _refuse_in_vain(self, instance: Instance) -> None:
         """Raise Blocked where experience says that running ahead does not pay."""
         if not self.costs.pays(instance.step):
-            text = "workers side by side take much longer for it than home"
-            raise Blocked("slower-ahead", text)
+            raise Blocked(SLOWER_AHEAD.kind, SLOWER_AHEAD.text)
         if self.costs.in_vain(instance.step):
             raise Blocked("in-vain", "it was run ahead in vain before")
 

@@ -123,6 +123,9 @@ def why_home(step: Step) -> Refusal | None:
     return blocked(step.effects)
 
 
+SLOWER_AHEAD = Refusal("slower-ahead", "workers side by side take much longer for it than home")
+
+
 def too_short(seconds: float) -> Refusal:
     """Return the reason for keeping home what takes so many seconds each time."""
     return Refusal("too-short", f"too short: {1e3 * seconds:.2g} ms")

@@ -21,7 +21,7 @@ from taskpar_kernel.engine.marks import AmbientMark
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Touch
 from taskpar_kernel.model.ids import HOME, Key, Place
-from taskpar_kernel.model.messages import ITEMS_NAME, Packed, Replica
+from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME, Packed, Replica
 from taskpar_kernel.transport.arrays import Span, memory_of
 from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value
 from taskpar_kernel.transport.segments import Segments
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _LIST_LIKE = (list, dict, set, deque, bytearray)
 _UNVERIFIED = -1
+_DEAR_S = 0.003
+"""What takes longer than this to unpickle is not pickled for a fingerprint that may be of use."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +54,8 @@ class Bundle:
     dropped: bool = False
     """The attempt that should make it was given up, or its objects have moved on."""
     spans: tuple[Span, ...] = ()
+    opened_s: float = 0.0
+    """How long it took home to unpickle it."""
 
     @property
     def constant(self) -> bool:
@@ -208,14 +212,21 @@ class Ledger:
             if not midway:
                 self.ambient.before_home()
             self.home_is_busy = True
+            needed = {b.key for b in self.needed()}
             for bundle in self._active():
-                self._fix(bundle)
+                self._fix(bundle, needed=bundle.key in needed)
 
-    def _fix(self, bundle: Bundle) -> None:
-        """Take the fingerprint of what home took in, before home can change it."""
+    def _fix(self, bundle: Bundle, *, needed: bool) -> None:
+        """Take the fingerprint of what home took in, before home can change it.
+
+        What is dear to pickle and nobody needs now is given up: it can be sent again.
+        """
         if bundle.fingerprint is None and bundle.at_home and bundle.objects and not bundle.dropped:
             if bundle.verified != self.epoch and not bundle.constant:
                 bundle.dropped = True  # it may have been changed since: too late to tell
+                return
+            if not needed and bundle.opened_s > _DEAR_S:
+                bundle.dropped = True
                 return
             try:
                 bundle.fingerprint = self._pickle(bundle.objects).fingerprint()
@@ -334,7 +345,8 @@ class Ledger:
         bundle.spans = _spans(bundle)
         bundle.at_home = True
         bundle.verified = self.epoch
-        self._by_name |= dict.fromkeys(bundle.objects, bundle)
+        # a value without a name is home's own from here on: nothing can be sent by it
+        self._by_name |= dict.fromkeys(bundle.objects.keys() - {VALUE_NAME}, bundle)
 
     def _fix_now(self, bundle: Bundle) -> None:
         try:

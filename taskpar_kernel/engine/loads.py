@@ -28,6 +28,8 @@ _ROOM = 2
 _ROOM_EAGER = 64
 _ROOM_S = 1.0
 """Seconds of known work a worker may have waiting."""
+_FED_S = 0.03
+"""A worker with so much known work, and one attempt that waits, needs nothing more yet."""
 _AT_ONCE_S = 0.002
 """What is pickled in less than this is sent as soon as it is wanted."""
 _RENT = 2.0
@@ -71,6 +73,13 @@ class Loads:
         if self.eager:
             return number < _ROOM_EAGER
         return number < _ROOM or (known and seconds < _ROOM_S)
+
+    @property
+    def are_full(self) -> bool:
+        """Whether every worker has enough to do for now: who looks for more looks in vain."""
+        if self.eager:
+            return False
+        return all(n >= _ROOM and seconds > _FED_S for n, seconds in self.places.values())
 
     def has_cores(self, threads: float | None) -> bool:
         """Whether there are cores left for a statement that uses so many (None: not known)."""

@@ -165,7 +165,7 @@ class Lookahead:
 
     def inputs(self) -> list[Bundle]:
         """Return the bundles on which attempts of statements ahead of home rest."""
-        return [b for a in self.attempts() for b in (*a.inputs, a.outcome)]
+        return [bundle for attempt in self.attempts() for bundle in attempt.inputs]
 
     def scan(self, moment: Moment) -> int:
         """Send out what is ready and has room; return how many attempts that were."""
@@ -178,6 +178,8 @@ class Lookahead:
         self._names = Names(self.namespace(), self._interesting, self.local)
         loads = self.dispatch.loads(ready, moment.threads)
         end_s = loads.now_s + _LONGEST_SCAN_S
+        if loads.are_full:
+            return 0
         self._chunks = Chunks(self.dispatch, loads, idle=moment.idle)
         sent = 0
         written = False  # files may be written by what comes before, and nobody has seen it

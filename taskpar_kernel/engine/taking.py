@@ -109,7 +109,7 @@ class Taking:
     ) -> Refusal | None:
         if not attempt.complete:
             with self._session.lock:
-                why = self._stale(attempt, instance, scene, names)
+                why = self._rebound(attempt, instance, names)
             why = why or self._wait_for(attempt, instance, scene, names)
             if why:
                 return why
@@ -133,7 +133,9 @@ class Taking:
         finished = attempt.finished
         assert finished is not None
         assert finished.packed is not None
+        begin_s = time.monotonic()
         opened = open_outcome(finished.packed, self._session.segments, scene.ledger.resolve)
+        attempt.outcome.opened_s = time.monotonic() - begin_s
         if attempt.parts:
             attempt.opened = opened
         return opened
@@ -163,26 +165,33 @@ class Taking:
     ) -> Refusal | None:
         """Return which of the attempt's inputs is not what home has now, or None."""
         ledger = scene.ledger
-        pairs: list[tuple[str, object]] = []
-        if attempt.items is not None:
-            items = attempt.items.objects[ITEMS_NAME]
-            pairs += items[instance.part].items()
-            if not ledger.unchanged(attempt.items):
-                return changed("what the loop goes through was changed in between")
-        for name, bundle in attempt.reads:
-            if not bundle.at_home:
-                return changed(f"what makes `{name}` was run again", name)
-            pairs.append((name, bundle.objects.get(name)))
-        pairs += attempt.modules
-        name = stale_name(pairs, names)
-        if name:
-            return changed(f"`{name}` is not what was predicted", name)
+        why = self._rebound(attempt, instance, names)
+        if why:
+            return why
+        if attempt.items is not None and not ledger.unchanged(attempt.items):
+            return changed("what the loop goes through was changed in between")
         for name, bundle in attempt.reads:
             if not ledger.unchanged(bundle):
                 return changed(f"what `{name}` is bound to was changed in between", name)
         if ledger.ambient_mark() != attempt.ambient:
             return Refusal("squashed-ambient", "process-wide state was changed in between")
         return self._different_prelude(attempt, scene)
+
+    @staticmethod
+    def _rebound(
+        attempt: AttemptRecord, instance: Instance, names: Mapping[str, Any]
+    ) -> Refusal | None:
+        """Return which name the attempt read is bound to something else now, or None."""
+        pairs: list[tuple[str, object]] = []
+        if attempt.items is not None:
+            pairs += attempt.items.objects[ITEMS_NAME][instance.part].items()
+        for name, bundle in attempt.reads:
+            if not bundle.at_home:
+                return changed(f"what makes `{name}` was run again", name)
+            pairs.append((name, bundle.objects.get(name)))
+        pairs += attempt.modules
+        name = stale_name(pairs, names)
+        return changed(f"`{name}` is not what was predicted", name) if name else None
 
     def _different_prelude(self, attempt: AttemptRecord, scene: Scene) -> Refusal | None:
         """Return None if home's own run of the cheap statements made what the worker's made."""

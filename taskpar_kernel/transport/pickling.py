@@ -64,6 +64,7 @@ Check = Callable[[], None]
 """Called now and then during long work; what it raises ends that work."""
 
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), type(...), tuple, frozenset)
+_PLAIN = frozenset(_ATOMS) - {frozenset}
 _BY_NAME = (types.BuiltinFunctionType, types.ModuleType, types.MethodDescriptorType)
 _STABLE_HASH = (str, bytes, int, float, complex, bool)
 
@@ -379,10 +380,10 @@ def pickle_value(
         inband, buffers, pickler = _dump(value, known or {}, roots, kind, exact, check)
         if pickler.arrays.shared():
             raise NotPortable("arrays that share memory would arrive apart")
-    memo = pickler.memo.copy()
+    memo = _without_atoms(pickler.memo.copy().values())
     spans = pickler.arrays.spans
     shared = []
-    for _, obj in memo.values():
+    for _, obj in memo:
         if isinstance(obj, set | frozenset):
             _check_set(obj)
         elif isinstance(obj, bytearray | array.array) and (span := memory_of(obj)):
@@ -393,11 +394,16 @@ def pickle_value(
     return Parcel(
         inband,
         tuple(b.raw() for b in buffers),
-        Numbered.of(memo.values()),
+        Numbered.of(memo),
         tuple(spans),
         pickler.arrays.owned_spans,
         frozenset(pickler.own.items()),
     )
+
+
+def _without_atoms(pairs: Iterable[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    """Drop what has no identity by its type alone: a list of words is mostly words."""
+    return [pair for pair in pairs if type(pair[1]) not in _PLAIN]
 
 
 def _dump(  # noqa: PLR0913 - what a pickler is made of
@@ -453,7 +459,7 @@ def unpickle(
         raise
     except BaseException as error:  # a user's own __setstate__ may raise anything
         raise NotPortable(f"cannot be rebuilt: {type(error).__name__}: {text_of(error)}") from error
-    return value, Numbered.of(unpickler.memo.copy().items()), maps
+    return value, Numbered.of(_without_atoms(unpickler.memo.copy().items())), maps
 
 
 def _no_references(reference: Reference) -> object:
