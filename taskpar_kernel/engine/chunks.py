@@ -23,6 +23,8 @@ GRAIN_S = 0.015
 """How long a chunk takes, about: going out and back is then some hundredths of it."""
 _LONGEST_S = 0.008
 """A unit that takes longer goes out by itself."""
+_UNEVEN = 5
+"""So does one of which a run took so many times as long: others would have to wait for it."""
 _SHORTEST_S = 0.00015
 """Taking one part of a chunk costs home a third of this."""
 _MOST = 96
@@ -79,8 +81,8 @@ class Chunks:
             return 1
         if self._dispatch.settings.eager:
             return _EAGER
-        cost_s, most_s = costs.known(step), costs.most(step)
-        if cost_s is None or most_s is None or cost_s < _SHORTEST_S or most_s > _LONGEST_S:
+        cost_s, most_s = costs.known(step) or 0.0, costs.most(step) or 0.0
+        if not _SHORTEST_S <= cost_s <= _LONGEST_S or most_s > _UNEVEN * _LONGEST_S:
             return 1
         return min(_MOST, int(GRAIN_S / cost_s) + 1)
 
