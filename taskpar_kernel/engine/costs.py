@@ -7,7 +7,7 @@ from math import inf
 
 from taskpar_kernel.model.steps import HomeStep, Unit
 
-_LAST = 4
+_LAST = 8
 """Of so many observations the least counts: what disturbs a run (a first call, another process,
 the look-ahead thread) only ever makes it longer."""
 _ENOUGH = 2

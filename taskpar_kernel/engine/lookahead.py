@@ -270,8 +270,8 @@ class Lookahead:
             return False
         if isinstance(step, Unit) and step.value_of is not None:
             return False
-        estimate = self.dispatch.costs.estimate(step)
-        return estimate is not None and estimate < WORTH_S
+        most_s = self.dispatch.costs.most(step)
+        return most_s is not None and most_s < WORTH_S
 
     def _may_go(self, step: Unit | HomeStep, *, bold: bool) -> bool:
         """Whether the step is one that travels, and is worth it (as far as is known)."""
