@@ -193,12 +193,15 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Whether it pickles what one of the process's own objects holds."""
         self._ndarray: Any = getattr(sys.modules.get("numpy"), "ndarray", ())
         self._dtype: Any = getattr(sys.modules.get("numpy"), "dtype", ())
+        self._scalars = _scalars()
         self._kinds = Kinds(self.dispatch_table)
         self._met: set[int] = set()
         self._places = OWN.places
 
     def reducer_override(self, obj: Any) -> Any:  # noqa: C901, PLR0911 - the hot path, in one place
         kind = type(obj)
+        if kind in self._scalars:
+            return NotImplemented  # a list of numbers has nothing but such
         if kind is types.FunctionType:
             return reduce_function(obj)
         if kind is types.CellType:
@@ -238,6 +241,17 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         digest = None if self.inside_own else _digest_of_own(obj, place)
         self.own[place] = digest
         return _own_object, (place, digest)
+
+
+def _scalars() -> frozenset[type]:
+    """Return NumPy's kinds of numbers: they hold nothing, and none is a process's own."""
+    if not _numbers and (numpy := sys.modules.get("numpy")) is not None:
+        kinds = getattr(numpy, "sctypeDict", {}).values()  # empty while NumPy is being imported
+        _numbers.update(k for k in kinds if issubclass(k, numpy.number | numpy.bool_))
+    return frozenset(_numbers)
+
+
+_numbers: set[type] = set()
 
 
 def _own_object(place: Place, digest: bytes | None) -> Any:
@@ -403,7 +417,10 @@ def pickle_value(
 
 def _without_atoms(pairs: Iterable[tuple[int, Any]]) -> list[tuple[int, Any]]:
     """Drop what has no identity by its type alone: a list of words is mostly words."""
-    return [pair for pair in pairs if type(pair[1]) not in _PLAIN]
+    rest = [pair for pair in pairs if type(pair[1]) not in _PLAIN]
+    if not _numbers:
+        return rest
+    return [p for p in rest if type(p[1]) not in _numbers or p[1] != p[1]]
 
 
 def _dump(  # noqa: PLR0913 - what a pickler is made of
