@@ -140,6 +140,7 @@ class Session:
             return
         self.segments = Segments(pool.segments, "home") if pool.segments else NO_SEGMENTS
         self.pool = pool
+        self._get_ready()
 
     def close(self) -> None:
         """Stop the workers; the session runs cells serially from here on."""
@@ -445,18 +446,23 @@ class Session:
 
     # The look-ahead thread ------------------------------------------------------------------------
 
-    def _watch(self) -> None:
+    def _get_ready(self) -> None:
+        """Start the look-ahead thread: what it imports takes a second beside a busy home."""
         if self._thread is None:
             self._thread = threading.Thread(
                 target=self._look, name="taskpar look-ahead", daemon=True
             )
             self._thread.start()
+
+    def _watch(self) -> None:
+        self._get_ready()
         self._busy.set()
 
     def _look(self) -> None:
         """Wake up when home is stuck in one statement, and send out what is ready."""
         import_module("taskpar_kernel.engine.planned")
         self._can_plan.set()
+        OWN.update()
         while True:
             self._busy.wait()
             self._busy.clear()
