@@ -73,7 +73,7 @@ class Costs:
         It is where taking an outcome costs home half of what running it does, and where a statement
         that uses several cores takes much longer on workers side by side.
         """
-        here_s, away = self._most_here(step), self._away.get(step.key, ())
+        here_s, away = self._usual_here(step), self._away.get(step.key, ())
         taking = self._taking.get(step.key, ())
         if here_s is None:
             return True
@@ -86,12 +86,12 @@ class Costs:
         alone_s, cores = self._fastest[step.key]
         return cores < _SEVERAL or min(tuple(away)[-_ENOUGH:]) < _SLOWER * alone_s
 
-    def _most_here(self, step: Unit | HomeStep) -> float | None:
-        """Return the most of the last runs at home, or None."""
+    def _usual_here(self, step: Unit | HomeStep) -> float | None:
+        """Return what the last runs at home took, the median, or None."""
         seconds = self._seconds.get(step.key)
         if seconds or not isinstance(step, Unit) or not step.members:
-            return max(seconds, default=None) if seconds else None
-        parts = [self._most_here(unit) for unit in step.members]
+            return sorted(seconds)[len(seconds) // 2] if seconds else None
+        parts = [self._usual_here(unit) for unit in step.members]
         known = [part for part in parts if part is not None]
         return sum(known) if len(known) == len(parts) else None
 

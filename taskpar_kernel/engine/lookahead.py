@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.analysis.iterables import harmless
@@ -177,7 +178,7 @@ class Lookahead:
             self.move_to(self.here)
         self._names = Names(self.namespace(), self._interesting, self.local)
         loads = self.dispatch.loads(ready, moment.threads)
-        end_s = loads.now_s + _LONGEST_SCAN_S
+        end_s = inf if self.dispatch.settings.eager else loads.now_s + _LONGEST_SCAN_S
         if loads.are_full:
             return 0
         self._chunks = Chunks(self.dispatch, loads, idle=moment.idle)
