@@ -59,7 +59,9 @@ class _Blocks:
         self.done: list[Step] = []
 
     def add(self, step: Step, after: Step | None) -> None:
-        if isinstance(step, Unit) and self._is_own(step.effects):
+        stands_in = after if isinstance(step, Unit) and step.is_expression else step
+        direct = getattr(stands_in, "node", None) in self._numbers  # and not in a `try` or `if`
+        if direct and isinstance(step, Unit) and self._is_own(step.effects):
             if not step.is_expression and not _may_be_view(step):
                 if not self._leads_to(step):
                     self.close()

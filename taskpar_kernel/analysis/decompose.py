@@ -9,42 +9,41 @@ stands alone and combines several: otherwise nothing in it could overlap.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 
 from taskpar_kernel.analysis.api import advance
 from taskpar_kernel.analysis.blocks import in_blocks
-from taskpar_kernel.analysis.iterables import harmless, only_once, plain_condition
+from taskpar_kernel.analysis.compounds import Compounds
+from taskpar_kernel.analysis.iterables import only_once
+from taskpar_kernel.analysis.loops import (
+    free_units,
+    leads_on,
+    loops_of,
+    may_be_harmless,
+    within,
+    worth,
+)
 from taskpar_kernel.analysis.predict import predict
 from taskpar_kernel.analysis.shapes import (
-    COMPREHENSIONS,
-    VALUE,
     arguments,
     blocks_of,
     bound_in,
     calls_in,
-    consumed_generator,
     declared_elsewhere,
-    evaluated,
     has_calls,
     has_handlers,
     has_several_calls,
-    head_of,
     keeps_home,
     makes_functions,
     names_in,
     plain_names,
-    results,
-    without,
 )
-from taskpar_kernel.analysis.together import WHILE, of_comprehension, of_loop
+from taskpar_kernel.analysis.together import WHILE, of_loop
 from taskpar_kernel.model.effects import Effects, Scope
 from taskpar_kernel.model.ids import UnitId
-from taskpar_kernel.model.refusal import Refusal, Together
+from taskpar_kernel.model.refusal import Together
 from taskpar_kernel.model.steps import (
-    Comprehension,
-    HomeStep,
     Inner,
     LoopStep,
     Step,
@@ -54,8 +53,7 @@ from taskpar_kernel.model.steps import (
 
 _ENOUGH = 2
 """So many statements that could run side by side make it needless to take their calls apart."""
-_LONGEST_TEXT = 120
-_BLOCKS = ast.While | ast.If | ast.With | ast.Try
+_BLOCKS = ast.While | ast.If | ast.With | ast.Try | ast.TryStar
 
 
 def decompose(
@@ -112,30 +110,8 @@ def _independent(statements: Iterable[Effects]) -> int:
     return number
 
 
-class _Decomposer:
-    """Numbers the steps in program order; `inside` a loop only whole iterations go out."""
-
-    def __init__(self, eager: bool, lines: Sequence[bytes], objects: Mapping[str, object]):
-        self.eager = eager
-        self.lines = lines
-        self.next_id = 0
-        self.alone = True
-        self.inside = 0
-        self.by_value = False
-        """Whether a loop's iterable will be there, evaluated, when its steps are asked for."""
-        self.objects = objects
-        self.methods: frozenset[str] | None = None
-        """The names of all methods of the notebook's classes, once asked for."""
-        self.local: frozenset[str] = frozenset()
-        """The names of the function whose body is taken apart; empty: it is the notebook's."""
-        self.together: dict[ast.AST, Together] = {}
-        """The loops of the present statement that were not taken apart, and why."""
-
-    def number(self) -> UnitId:
-        self.next_id += 1
-        return UnitId(self.next_id)
-
-    # Statements ------------------------------------------------------------------------------
+class _Decomposer(Compounds):
+    """Takes statements apart."""
 
     def top_level(self, node: ast.stmt, effects: Effects, scope: Scope, *, shown: bool) -> TopLevel:
         self.together = {}
@@ -144,7 +120,7 @@ class _Decomposer:
 
     def kept_together(self, top: TopLevel) -> tuple[Together, ...]:
         """Return the loops of a statement that no way of looking at it has taken apart."""
-        apart = {loop.node for loop in _loops([*top.steps, *top.free.loops])}
+        apart = {loop.node for loop in loops_of([*top.steps, *top.free.loops])}
         found = (kept for node, kept in self.together.items() if node not in apart)
         return tuple(sorted(found, key=lambda kept: kept.line))
 
@@ -152,7 +128,14 @@ class _Decomposer:
         self, node: ast.stmt, effects: Effects, scope: Scope, *, shown: bool
     ) -> TopLevel:
         steps = tuple(self.statement(node, effects, scope, shown=shown))
-        if any(isinstance(step, LoopStep) for step in steps) or not has_calls(node):
+        if not has_calls(node):
+            return TopLevel(node, steps, effects)
+        if isinstance(node, _BLOCKS):
+            self.taken = {loop.node for loop in loops_of(steps)}
+            inner = self.inner([node], scope)
+            self.taken = set()
+            return TopLevel(node, steps, effects, inner)
+        if any(isinstance(step, LoopStep) for step in steps):
             return TopLevel(node, steps, effects)
         inner = self.inner([node], scope)
         if inner.loops:  # more can overlap inside of it than if it went out as a whole
@@ -164,10 +147,12 @@ class _Decomposer:
         loops: list[LoopStep] = []
         calls: list[tuple[UnitId, ast.Call]] = []
         for node in body:
+            if node in self.taken:
+                continue
             found = self.free_loops(node, scope)
             loops += found
             if isinstance(node, ast.For | _BLOCKS) and not found:
-                deeper = self.inner(list(blocks_of(node)), _inside(scope, bound_in(node)))
+                deeper = self.inner(list(blocks_of(node)), within(scope, bound_in(node)))
                 loops += deeper.loops
                 calls += deeper.calls
             elif not found and not isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -185,14 +170,13 @@ class _Decomposer:
         if isinstance(node, ast.For):
             loop = self.loop(node, predict(node, scope), scope)
             return [] if loop is None else [loop]
-        if isinstance(
-            node, ast.FunctionDef | ast.ClassDef | ast.While | ast.If | ast.With | ast.Try
-        ):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | _BLOCKS):
             return []
         saved = self.next_id
         loops = [s for s in self.parts(arguments(node), scope) if isinstance(s, LoopStep)]
-        if not loops:
+        if any(loop.node in self.taken for loop in loops) or not loops:
             self.next_id = saved
+            return []
         return loops
 
     def calls(self, node: ast.stmt, scope: Scope) -> tuple[tuple[UnitId, ast.Call], ...]:
@@ -200,7 +184,7 @@ class _Decomposer:
         return tuple(
             (self.number(), call)
             for call in calls_in(arguments(node))
-            if _leads_on(call, scope) or self.is_method(call)
+            if leads_on(call, scope) or self.is_method(call)
         )
 
     def is_method(self, call: ast.Call) -> bool:
@@ -220,6 +204,9 @@ class _Decomposer:
             loop = self.loop(node, effects, scope)
             if loop is not None:
                 return [loop]
+        compound = self.compound(node, effects, scope)
+        if compound is not None:
+            return compound
         if isinstance(node, ast.While):
             self.keep(node, WHILE)
         saved = self.next_id
@@ -261,236 +248,30 @@ class _Decomposer:
         """Whether such a statement gains more if it is taken apart."""
         if any(isinstance(part, LoopStep) for part in parts):
             return True
-        return len(parts) > 1 and (self.alone or not isinstance(_value_of(node), ast.Call))
-
-    def unit(self, node: ast.stmt | ast.expr, effects: Effects, local: Iterable[str] = ()) -> Unit:
-        used = tuple(sorted((effects.reads | effects.changes) & frozenset(local)))
-        trivial = effects.cost_s == 0.0
-        return Unit(self.number(), node, effects, self.text(node), node.lineno, trivial, used)
-
-    def home(
-        self, node: ast.stmt, effects: Effects, scope: Scope, parts: Sequence[Step]
-    ) -> HomeStep:
-        why = str(effects.home[0]) if effects.home else "stores, prints or draws, in order"
-        own = None
-        if parts:
-            inner = {id(unit.node) for unit in units_of(parts)}
-
-            @cache
-            def own() -> Effects:
-                opaque = Scope(scope.objects, scope.definitions, scope.opaque | {VALUE})
-                return predict(without(node, inner), opaque)
-
-        text = self.text(node)
-        return HomeStep(self.number(), node, effects, text, node.lineno, why, not parts, own)
-
-    # Expressions -----------------------------------------------------------------------------
-
-    def parts(self, expressions: Iterable[ast.expr | None], scope: Scope) -> list[Step]:
-        """Return the calls and comprehensions that are always evaluated and may travel.
-
-        A call is taken apart if several of its operands may travel; otherwise it goes as a whole.
-        """
-        return [step for node in expressions if node for step in self.part(node, scope)]
-
-    def part(self, node: ast.expr, scope: Scope) -> list[Step]:
-        saved = self.next_id
-        if not self.inside:
-            generator = consumed_generator(node, scope)
-            inner = [self.comprehension(generator, scope)] if generator else []
-            if isinstance(node, COMPREHENSIONS):
-                inner = [self.comprehension(node, scope)]
-            if any(inner):
-                return [step for step in inner if step]
-            self.next_id = saved
-            parts = self.parts(evaluated(node), scope)
-            if len(parts) > 1 or any(isinstance(part, LoopStep) for part in parts):
-                return parts
-            self.next_id = saved
-        if isinstance(node, (ast.Call, *COMPREHENSIONS)):
-            effects = predict(node, scope)
-            worth = self.eager or effects.cost_s != 0.0
-            worth = worth and not (self.local and makes_functions(node))
-            if effects.travels and worth and not effects.writes and not effects.deletes:
-                return [self.unit(node, effects)]
-        return self.parts(evaluated(node), scope)
-
-    def text(self, node: ast.stmt | ast.expr) -> str:
-        """Return the first line of the node's source, at most 120 characters."""
-        if 0 < node.lineno <= len(self.lines):
-            line = self.lines[node.lineno - 1]
-            end = node.end_col_offset if node.end_lineno == node.lineno else len(line)
-            text = line[node.col_offset : end].decode(errors="replace").rstrip()
-        else:
-            shown = head_of(node) if isinstance(node, ast.For) else node
-            text = ast.unparse(shown).split("\n", 1)[0]
-        return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
-
-    # Loops -----------------------------------------------------------------------------------
+        return len(parts) > 1 and (
+            self.alone or not isinstance(getattr(node, "value", None), ast.Call)
+        )
 
     def loop(self, node: ast.For, effects: Effects, scope: Scope) -> LoopStep | None:
         """Return the loop taken apart, or None where its iterations cannot run side by side."""
         targets = plain_names(node.target)
         by_value, self.by_value = self.by_value, False  # not so the loops inside of it
         there = by_value and not only_once(node.iter, scope)
-        known = targets is not None and (there or _may_be_harmless(node.iter, scope))
+        known = targets is not None and (there or may_be_harmless(node.iter, scope))
         if not known or targets is None or targets & names_in(node.iter):
             self.keep(node, of_loop(node, scope, None))
             return None
         saved = self.next_id
         number = self.number()
-        inside = _inside(scope, effects.writes | effects.deletes | targets)
+        inside = within(scope, effects.writes | effects.deletes | targets)
         self.inside += 1
-        body: list[Step] = []
         numbers: dict[ast.AST, UnitId] = {}
-        for statement in node.body:
-            numbers[statement] = self.number()
-            predicted = predict(statement, inside)
-            body += self.statement(statement, predicted, inside)
-            if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-                inside.definitions[statement.name] = statement
+        body = self.block(node.body, inside, numbers=numbers)
         self.inside -= 1
-        if not any(_worth(step, self.eager) for step in _free_units(body, targets)):
+        if not any(worth(step, eager=self.eager) for step in free_units(body, targets)):
             self.next_id = saved
             self.keep(node, of_loop(node, scope, body))
             return None
         if not self.local:
             body = in_blocks(body, targets, numbers, lambda part: predict(part, inside))
         return LoopStep(number, node, effects, self.text(node), node.lineno, tuple(body))
-
-    def keep(self, node: ast.stmt | ast.expr, refusal: Refusal) -> None:
-        """Note that a loop is not taken apart, and why."""
-        last = node.end_lineno or node.lineno
-        self.together[node] = Together(node.lineno, last, self.text(node), refusal)
-
-    def comprehension(self, node: Comprehension, scope: Scope) -> LoopStep | None:
-        """Return the comprehension taken apart, or None where that cannot be or does not pay."""
-        targets = _targets_of(node, scope, by_value=self.by_value)
-        if targets is None:
-            self.keep(node, of_comprehension(node, scope, None))
-            return None
-        effects = predict(node, scope)
-        if effects.cost_s == 0.0 and not self.eager:
-            return None
-        if targets & (effects.reads | effects.writes) or effects.writes or effects.deletes:
-            return None  # a function that is called uses a name of the notebook spelled alike
-        number = self.number()
-        units = self.element(node, _inside(scope, targets))
-        local = [replace(unit, local=_used(unit, targets)) for unit in units]
-        apart = not any(u.effects.changes - targets or u.effects.draws for u in local)
-        if apart and any(_worth(unit, self.eager) for unit in local):
-            return LoopStep(number, node, effects, self.text(node), node.lineno, tuple(local))
-        self.keep(node, of_comprehension(node, scope, local))
-        return None
-
-    def element(self, node: Comprehension, inside: Scope) -> list[Unit]:
-        self.inside += 1
-        steps = self.parts(results(node), inside)
-        self.inside -= 1
-        return [step for step in steps if isinstance(step, Unit)]
-
-
-def _leads_on(call: ast.Call, scope: Scope) -> bool:
-    """Whether a call goes to a function of the notebook, as far as can be seen."""
-    function = call.func
-    if isinstance(function, ast.Name):
-        if function.id in scope.definitions:
-            return isinstance(scope.definitions[function.id], ast.FunctionDef)
-        if function.id in scope.opaque:
-            return False
-        return getattr(scope.objects.get(function.id), "__module__", None) == "__main__"
-    return False
-
-
-def units_of(steps: Iterable[Step]) -> Iterator[Unit]:
-    """Yield the units among `steps`, those inside loops and blocks included."""
-    for step in steps:
-        if isinstance(step, Unit):
-            yield step
-            yield from step.members
-        elif isinstance(step, LoopStep):
-            yield from units_of(step.body)
-
-
-def _loops(steps: Iterable[Step]) -> Iterator[LoopStep]:
-    for step in steps:
-        if isinstance(step, LoopStep):
-            yield step
-            yield from _loops(step.body)
-
-
-def _targets_of(node: Comprehension, scope: Scope, *, by_value: bool) -> frozenset[str] | None:
-    """Return the targets of a comprehension that can be walked ahead of home."""
-    clause = node.generators[0]
-    targets = plain_names(clause.target)
-    if len(node.generators) > 1 or clause.is_async or targets is None:
-        return None
-    if targets & names_in(clause.iter) or not all(map(plain_condition, clause.ifs)):
-        return None
-    there = by_value and not only_once(clause.iter, scope)
-    return targets if there or _may_be_harmless(clause.iter, scope) else None
-
-
-def _used(unit: Unit, targets: frozenset[str]) -> tuple[str, ...]:
-    return tuple(sorted((unit.effects.reads | unit.effects.changes) & targets))
-
-
-def _value_of(node: ast.stmt) -> ast.expr | None:
-    return getattr(node, "value", None)
-
-
-def _may_be_harmless(node: ast.expr, scope: Scope) -> bool:
-    """Whether walking `node` is harmless if names of unknown value are what they look like.
-
-    What they are is checked before anything is walked.
-    """
-    if harmless(node, scope):
-        return True
-    guesses: dict[str, object] = {n: [] for n in names_in(node) & scope.opaque}
-    for part in ast.walk(node):
-        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name):
-            if part.value.id in guesses and part.attr in {"items", "keys", "values"}:
-                guesses[part.value.id] = {}
-        elif (
-            isinstance(part, ast.Call)
-            and isinstance(part.func, ast.Name)
-            and part.func.id == "range"
-        ):
-            guesses |= {a.id: 1 for a in part.args if isinstance(a, ast.Name) and a.id in guesses}
-    if not guesses:
-        return False
-    opaque = scope.opaque - guesses.keys()
-    return harmless(node, Scope(scope.objects | guesses, scope.definitions, opaque))
-
-
-def _inside(scope: Scope, written: frozenset[str]) -> Scope:
-    objects = {k: v for k, v in scope.objects.items() if k not in written}
-    definitions = {k: v for k, v in scope.definitions.items() if k not in written}
-    return Scope(objects, definitions, scope.opaque | written)
-
-
-def _worth(unit: Unit, eager: bool) -> bool:
-    return eager or not unit.trivial
-
-
-def _free_units(body: Sequence[Step], targets: frozenset[str]) -> Iterator[Unit]:
-    """Yield the units of a loop's body whose input no earlier iteration makes."""
-    carried = frozenset[str]().union(
-        *(s.effects.writes | s.effects.changes | s.effects.deletes for s in body)
-    )
-    fresh = set(targets)
-    for step in body:
-        needs = (step.effects.reads | step.effects.changes) & carried
-        if isinstance(step, Unit) and needs <= fresh and not step.effects.draws:
-            yield step
-        if isinstance(step, LoopStep):
-            inner = plain_names(step.clause.target) or frozenset()
-            yield from (
-                u
-                for u in _free_units(step.body, inner | frozenset(fresh))
-                if (u.effects.reads | u.effects.changes) & carried <= fresh | inner
-            )
-        if not isinstance(step, HomeStep) or isinstance(
-            step.node, ast.Assign | ast.AnnAssign | ast.FunctionDef
-        ):
-            fresh |= step.effects.writes - step.effects.reads

@@ -159,13 +159,18 @@ def _is_consumer(function: object) -> bool:
 
 
 def without(node: ast.stmt, parts: set[int]) -> ast.stmt:
-    """Return a copy of `node` in which the parts with these ids are values from elsewhere."""
+    """Return a copy of `node` in which the parts with these ids are values from elsewhere.
+
+    Of whole statements nothing is left.
+    """
 
     def copied(old: Any) -> Any:
         if isinstance(old, list):
             return [copied(each) for each in old]
         if not isinstance(old, ast.AST):
             return old
+        if id(old) in parts and isinstance(old, ast.stmt):
+            return ast.copy_location(ast.Pass(), old)
         if id(old) in parts:
             return ast.copy_location(ast.Name(VALUE, ast.Load()), old)
         new = copy.copy(old)

@@ -138,7 +138,7 @@ class CellRun:
         node = rewrite(top.node, top.steps, top.free)
         if not isinstance(first, Unit):
             self._arrive((first.id,))
-            if isinstance(first, HomeStep):
+            if isinstance(first, HomeStep) and first.node is top.node:
                 self.time.begins(first, why_home(first))
                 self._leave(first)
             else:

@@ -14,6 +14,8 @@ _ENOUGH = 2
 _SLOWER = 1.8
 _SEVERAL = 1.2
 _DEAR = 0.5
+_SURE = 2
+"""So many times in a row the other branch was taken before another is predicted."""
 _MOST_CELLS = 10_000
 
 
@@ -34,6 +36,7 @@ class Costs:
         self._single: set[str] = set()
         self._apart: set[str] = set()
         self._squashes: dict[str, int] = {}
+        self._branches: dict[str, int] = {}
 
     def observe(self, step: Unit | HomeStep, seconds: float, threads: float | None = None) -> None:
         """Remember that one run of `step` took `seconds`, and how many cores it used meanwhile."""
@@ -127,6 +130,15 @@ class Costs:
     def in_vain(self, step: Unit | HomeStep) -> bool:
         """Whether the last runs of `step` on workers were all in vain."""
         return self._squashes.get(step.key, 0) >= _ENOUGH
+
+    def observe_branch(self, step: Unit | HomeStep, *, reached: bool) -> None:
+        """Remember whether home came to a step whose place in a branch was uncertain."""
+        seen = self._branches.get(step.key, 0) + (1 if reached else -1)
+        self._branches[step.key] = max(-_SURE, min(_SURE, seen))
+
+    def is_likely(self, step: Unit | HomeStep) -> bool:
+        """Whether home came to a step in a branch more often than not, lately."""
+        return self._branches.get(step.key, 0) > 0
 
     def begin_cell(self) -> None:
         """Give every statement another chance."""

@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import FrameType, FunctionType, GeneratorType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from taskpar_kernel.analysis.decompose import decompose_function, units_of
+from taskpar_kernel.analysis.decompose import decompose_function
+from taskpar_kernel.analysis.loops import units_of
 from taskpar_kernel.analysis.sources import node_of
 from taskpar_kernel.engine.lookahead import Lookahead
 from taskpar_kernel.model.ids import UnitId

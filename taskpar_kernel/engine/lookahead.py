@@ -49,6 +49,9 @@ WINDOW = 256
 READS_NATIVELY = Refusal(
     "files-unseen", "it reads files natively, and what comes before it may write files"
 )
+IN_BRANCH = Refusal(
+    "branch", "whether home comes to it is known only when the `if` around it is evaluated"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,8 @@ class Lookahead:
             return
         while self.window and self.window[0].order < order:
             self._retire(self.window.popleft())
+        if not self.window:  # what is pulled now begins where home is
+            self._names = Names(self.namespace(), self._interesting, self.local)
         while not self.window:
             item = self.stream.pull()
             if item is None:
@@ -118,6 +123,8 @@ class Lookahead:
     def _retire(self, item: Item) -> None:
         if isinstance(item, Instance):
             self.index.pop(item.order, None)
+            if item.doubtful:
+                self.dispatch.costs.observe_branch(item.step, reached=item.reached)
             attempt = item.attempt
             if attempt is not None and not attempt.over and item is attempt.instances[-1]:
                 self.drop(attempt)
@@ -128,8 +135,11 @@ class Lookahead:
             self.index[item.order] = item
 
     def find(self, order: Order) -> Instance | None:
-        """Return the instance at `order`, if the stream has come to it."""
-        return self.index.get(order)
+        """Return the instance at `order`, to which home has come, if the stream has."""
+        instance = self.index.get(order)
+        if instance is not None:
+            instance.reached = True
+        return instance
 
     def drop(self, attempt: AttemptRecord) -> None:
         """Give up an attempt and every attempt that reads its outcome."""
@@ -243,6 +253,9 @@ class Lookahead:
         Raises:
             Blocked: it cannot go out now.
         """
+        if instance.doubtful and not self._is_likely(instance.step):
+            instance.refused = IN_BRANCH
+            return None
         sources = self._names.needed_by(instance.effects, instance.local)
         if not instance.effects.writes & self._used and self._chunks.takes(instance, sources):
             return None
@@ -258,6 +271,10 @@ class Lookahead:
             instance.refused = READS_NATIVELY
             return True
         return not self.dispatch.settings.eager and self.dispatch.overtaking.holds_back(instance)
+
+    def _is_likely(self, step: Unit | HomeStep) -> bool:
+        """Whether home came to a step in a branch the last times it could have."""
+        return self.dispatch.settings.eager or self.dispatch.costs.is_likely(step)
 
     def _goes_along(self, step: Unit | HomeStep) -> bool:
         """Whether a step is so cheap that whoever needs what it makes repeats it on the spot."""

@@ -1,7 +1,8 @@
 """Steps come in, statement instances in program order go out, as far as control flow is known.
 
 A loop whose iterable can be walked ahead yields, for each iteration, a `Binding` of its targets and
-the instances of its body. The rule: walking ahead consumes nothing that home will walk (it
+the instances of its body; the test of an `if` around some of them is evaluated ahead where it only
+compares names that are known. The rule: walking ahead consumes nothing that home will walk (it
 evaluates the iterable expression anew), and what it finds is a prediction that home checks.
 
 Program order is a tuple: numbers of steps and iterations alternate, outermost first.
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from taskpar_kernel.analysis.iterables import plain_condition, scalars_only
 from taskpar_kernel.model.effects import Effects
 from taskpar_kernel.model.refusal import Refusal
-from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
+from taskpar_kernel.model.steps import Guard, HomeStep, LoopStep, Step, TopLevel, Unit
 
 if TYPE_CHECKING:
     from taskpar_kernel.engine.attempts import AttemptRecord
@@ -41,6 +42,10 @@ class Instance:
     """Why it could not be sent out when that was tried."""
     part: int = 0
     """Which part of its attempt's outcome is its own."""
+    doubtful: bool = False
+    """Whether it stands in a branch, and nobody knows yet which one home will take."""
+    reached: bool = False
+    """Whether home came to it."""
 
     @property
     def effects(self) -> Effects:
@@ -101,13 +106,18 @@ class Stream:
         self, steps: Sequence[Step], prefix: Order, local: Values, bound: Values
     ) -> Generator[Item | None, None, ast.stmt | None]:
         """Yield instances up to a jump that is known to be made, and return that."""
+        said: dict[ast.expr, bool | None] = {}
         for step in steps:
+            met = self._is_met(step.when, said) if step.when else True
+            if met is False:
+                continue
             if isinstance(step, LoopStep):
                 yield from self._loop(step, (*prefix, step.id), local, bound)
             elif isinstance(step, Unit) and step.members and self.apart(step):
                 yield from self._steps(step.members, prefix, local, bound)
             else:
-                yield Instance(step, (*prefix, step.id), local=local, bound=bound)
+                order = (*prefix, step.id)
+                yield Instance(step, order, local=local, bound=bound, doubtful=met is None)
                 if isinstance(step, HomeStep) and self._is_left(step, bound):
                     return step.leaves
         return None
@@ -121,6 +131,24 @@ class Stream:
             return self._holds(node.test, bound)
         except Exception:  # noqa: BLE001 - not known yet, or home will raise it
             return False
+
+    def _is_met(self, when: Sequence[Guard], said: dict[ast.expr, bool | None]) -> bool | None:
+        """Return whether home will come to a step in these branches; None: nobody knows.
+
+        `said` keeps what each test said: it is asked once, where its statement stands.
+        """
+        doubtful = False
+        for guard in when:
+            if guard.test not in said:
+                try:
+                    said[guard.test] = self._holds(guard.test, {})
+                except Exception:  # noqa: BLE001 - home will meet it, and raise it, at its turn
+                    said[guard.test] = None
+            says = said[guard.test]
+            if says != guard.holds and (says is not None or guard.holds is None):
+                return False
+            doubtful |= says is None and guard.holds is not None and not guard.likely
+        return None if doubtful else True
 
     def _loop(
         self, loop: LoopStep, prefix: Order, local: Values, bound: Values

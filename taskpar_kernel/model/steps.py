@@ -7,6 +7,7 @@ path (the iteration numbers of the loops around it).
     model.fit(X, y)         → Unit(`model.fit(X, y)`)
     for x in xs: …          → LoopStep(body=…)
     r = [f(x) for x in xs]  → LoopStep(body=Unit(`f(x)`)), HomeStep(`r = …`)
+    try: r = f(x) …         → Unit(`r = f(x)`), HomeStep(`try: …`)
 """
 
 from __future__ import annotations
@@ -18,6 +19,19 @@ from dataclasses import dataclass, field
 from taskpar_kernel.model.effects import Effects
 from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.refusal import Together
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guard:
+    """A condition around a step: it is reached only where `test` is `holds`.
+
+    `holds` is None for what is met only where nobody knows ahead what the test will say. `likely`:
+    whether it is taken to be reached then.
+    """
+
+    test: ast.expr
+    holds: bool | None
+    likely: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +56,8 @@ class Unit:
     unit of a statement that stays home. They have numbers of their own: home may run them so."""
     receiver: str = ""
     """In a block whose last member is the argument of a method: the name whose method that is."""
+    when: tuple[Guard, ...] = ()
+    """The conditions of the branches it stands in, outermost first."""
 
     @property
     def nodes(self) -> tuple[ast.stmt | ast.expr, ...]:
@@ -79,6 +95,7 @@ class HomeStep:
     """Whether no part of the statement is a unit."""
     own: Callable[[], Effects] | None = None
     """Gives the effects of what home itself does if the outcomes of all its units are taken."""
+    when: tuple[Guard, ...] = ()
 
     @property
     def leaves(self) -> ast.Continue | ast.Break | None:
@@ -105,6 +122,7 @@ class LoopStep:
     text: str
     line: int
     body: tuple[Step, ...]
+    when: tuple[Guard, ...] = ()
 
     @property
     def clause(self) -> ast.For | ast.comprehension:

@@ -44,3 +44,14 @@ def test_taking_an_outcome_must_not_cost_what_running_does(step: Unit) -> None:
     for _ in range(2):
         costs.observe_taking(step, 0.015)
     assert not costs.pays(step)
+
+
+def test_a_branch_is_predicted_by_what_was_reached_lately(step: Unit) -> None:
+    costs = Costs()
+    assert not costs.is_likely(step)
+    costs.observe_branch(step, reached=True)
+    assert costs.is_likely(step)
+    for _ in range(5):
+        costs.observe_branch(step, reached=False)
+    costs.observe_branch(step, reached=True)
+    assert not costs.is_likely(step)

@@ -19,7 +19,7 @@ from taskpar_kernel.model.steps import LoopStep, Step, TopLevel, Unit
 from taskpar_kernel.source.rewrite import HOOKS, rewrite
 
 PRELUDE = """
-import math
+import math, contextlib
 xs = [3, 1, 2]; ys = [4, 5]; d = {"a": 1, "b": 2}; rows = []; n = 3; nested = [[1], [2, 3]]
 def f(x): return x * x + 1
 def bad(x):
@@ -91,6 +91,15 @@ PROGRAMS = [
     "for x in xs:\n    try:\n        rows.append(bad(x))\n    except ValueError as e:\n"
     "        rows.append(str(e))\n    finally:\n        rows.append('finally')",
     "for x in xs:\n    with open('/dev/null') as h:\n        rows.append(f(x))",
+    "try:\n    r = f(1)\n    q = bad(2)\n    rows.append(f(3))\nexcept ValueError as e:\n"
+    "    rows.append(str(e))\nelse:\n    q = f(4)\nfinally:\n    rows.append(f(5))",
+    "for x in xs:\n    try:\n        r = bad(x)\n    except ValueError:\n        continue\n    else:\n"
+    "        rows.append(f(r))\n    finally:\n        q = f(x)",
+    "with contextlib.suppress(ValueError):\n    r = f(1)\n    q = bad(2)\n    z = f(3)",
+    "for x in xs:\n    if x > 2:\n        r = f(x)\n    elif x > 1:\n        r = f(f(x))\n"
+    "    else:\n        continue\n    rows.append(f(r))",
+    "for x in xs:\n    if bad(x) > 2:\n        r = f(x)\n        rows.append(f(r))\n",
+    "if n:\n    r = [f(x) for x in xs]\n    for y in ys:\n        rows.append(f(y))",
     "for x in xs:\n    rows.append(bad(x))",
     "for x in xs:\n    r = f(x)\n    q = bad(x)\n    rows.append(q)",
     "rows.append(\n    bad(\n        2\n    )\n)",

@@ -4,6 +4,8 @@ In the tables, `(text)` is a unit, `home` a statement that stays as a whole, `ho
 while its units go out, `loop[…]` a loop taken apart and `{…}` units in one block.
 """
 
+# ruff: noqa: E501 - one case, one line
+
 from __future__ import annotations
 
 import ast
@@ -43,8 +45,11 @@ models[0].w.append(f(1)) | (f(1)) home+
 del n | home
 pass | home
 assert f(1) | (f(1)) home+
-if n: r = f(1) | home
+if n: r = f(1) | (r = f(1)) home+
+if n: r = 1 | home
 if f(1): r = 2 | (f(1)) home+
+if f(1): r = f(2) | (f(1)) (r = f(2)) home+
+if n.real: r = f(2) | home+ (r = f(2)) home+
 if f(1) and f(2): r = 2 | (f(1)) home+
 r = f(1) if f(2) else f(3) | (r = f(1) if f(2) else f(3))
 r = f(1) and f(2) | (r = f(1) and f(2))
@@ -96,6 +101,15 @@ for m in models: m.fit(f(1)) | loop[(m.fit(f(1)))]
 for x in xs:\n    if x: continue\n    rows.append(f(x)) | loop[home (f(x)) home+]
 for x in xs:\n    if f(x): break | loop[(f(x)) home+]
 for x in xs:\n    def g(y): return f(y) + x\n    rows.append(g(x)) | loop[home (g(x)) home+]
+try:\n    r = f(1)\nexcept ValueError:\n    r = f(2) | (r = f(1)) home+
+try:\n    r = f(1)\nexcept ValueError:\n    r = 2\nelse:\n    q = f(3)\nfinally:\n    rows.append(f(4)) | (r = f(1)) (q = f(3)) (f(4)) home+ home+
+try:\n    r = 1\nexcept ValueError:\n    r = f(2) | home
+try:\n    for x in xs: rows.append(f(x))\nfinally:\n    n = 1 | loop[(f(x)) home+] (n = 1) home+
+with lock: r = f(1) | home+ (r = f(1)) home+
+with lock: r = 1 | home
+for x in xs:\n    try: rows.append(f(x))\n    except ValueError: rows.append(0) | loop[(f(x)) home+ home+]
+for x in xs:\n    with lock: rows.append(f(x)) | loop[home+ (f(x)) home+ home+]
+for x in xs:\n    if x > 1: rows.append(f(x))\n    else: r = f(x + 1) | loop[(f(x)) home+ (r = f(x + 1)) home+]
 for k, v in d.items(): rows.append(f(v)) | loop[(f(v)) home+]
 for x in range(n): rows.append(f(n)) | loop[(f(n)) home+]
 """.strip().split("\n")

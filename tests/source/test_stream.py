@@ -145,3 +145,37 @@ def test_what_is_known_to_be_broken_off_is_left_out() -> None:
     seen = shown(walker.pull())
     assert seen.count("f(x)") == 1
     assert seen[-1] == "b = f(2)"
+
+
+BRANCHES = (
+    "for x in xs:\n    if x > 2:\n        a = f(x)\n    elif x == n:\n        b = f(x)\n"
+    "    else:\n        continue\n    rows.append(f(n))"
+)
+
+
+def test_a_branch_whose_test_is_known_is_the_only_one() -> None:
+    walker = Walker(BRANCHES)
+    walker.stream.known = lambda _: {"x": 3, "n": 1}
+    assert shown(walker.pull(4)) == ["{'x': 3}", "a = f(x)", "f(n)", "rows.append(f(n))"]
+
+
+def test_a_branch_whose_test_is_not_known_is_doubtful() -> None:
+    walker = Walker(BRANCHES)
+    steps = [item for item in walker.pull(8) if isinstance(item, Instance)]
+    assert [(i.step.text, i.doubtful) for i in steps] == [
+        ("a = f(x)", True),
+        ("b = f(x)", True),
+        ("continue", True),
+        ("if x == n:", True),
+        ("if x > 2:", False),
+        ("f(n)", False),
+        ("rows.append(f(n))", False),
+    ]
+
+
+def test_what_follows_a_jump_that_is_surely_taken_is_not_there() -> None:
+    walker = Walker("for x in xs:\n    if x > 2:\n        continue\n    rows.append(f(x))")
+    values = iter([{"x": 3}, {"x": 1}])
+    walker.stream.known = lambda _: next(values)
+    found = [item.step.text for item in walker.pull(6) if isinstance(item, Instance)]
+    assert found == ["if x > 2:", "if x > 2:", "f(x)", "rows.append(f(x))"]
