@@ -9,13 +9,13 @@ import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
-from taskpar_kernel.analysis.loops import units_of
+from taskpar_kernel.analysis.loops import loops_of, units_of
 from taskpar_kernel.analysis.predict import predict
 from taskpar_kernel.analysis.shapes import VALUE, head_of, without
 from taskpar_kernel.model.effects import NO_EFFECTS, Effects, Scope
 from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.refusal import Refusal, Together
-from taskpar_kernel.model.steps import HomeStep, Step, Unit
+from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, Unit
 
 _LONGEST_TEXT = 120
 _IN_ORDER = "stores, prints or draws, in order"
@@ -88,11 +88,12 @@ class Maker:
     def own(self, node: ast.stmt, scope: Scope, parts: Sequence[Step]) -> Callable[[], Effects]:
         """Return what gives the effects of a statement without those of the units in `parts`."""
         inner = {id(unit.node) for unit in units_of(parts)}
+        instead = {id(loop.place): _left_of(loop) for loop in loops_of(parts) if loop.place}
 
         @cache
         def own() -> Effects:
             opaque = Scope(scope.objects, scope.definitions, scope.opaque | {VALUE})
-            return predict(without(node, inner), opaque)
+            return predict(without(node, inner, instead), opaque)
 
         return own
 
@@ -106,6 +107,18 @@ class Maker:
             shown = head_of(node) if isinstance(node, ast.For) else node
             text = ast.unparse(shown).split("\n", 1)[0]
         return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+
+
+def _left_of(loop: LoopStep) -> ast.expr:
+    """Return what home does in place of an applied function if all its outcomes are taken."""
+    place = loop.place
+    assert place is not None
+    assert isinstance(loop.node, ast.GeneratorExp)
+    value = ast.copy_location(ast.Name(VALUE, ast.Load()), loop.node.elt)
+    values = ast.copy_location(ast.GeneratorExp(value, loop.node.generators), place)
+    if not place.keywords:
+        return values
+    return ast.copy_location(ast.Call(place.func, [values], place.keywords[1:]), place)
 
 
 __all__ = ["Maker"]

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from taskpar_kernel.analysis.loops import targets_of, used, within, worth
 from taskpar_kernel.analysis.making import Maker
+from taskpar_kernel.analysis.maps import ITEM, Applied, applied_in
 from taskpar_kernel.analysis.predict import predict
 from taskpar_kernel.analysis.shapes import (
     COMPREHENSIONS,
@@ -42,6 +43,9 @@ class Parts(Maker):
             inner = [self.comprehension(generator, scope)] if generator else []
             if isinstance(node, COMPREHENSIONS):
                 inner = [self.comprehension(node, scope)]
+            applied = applied_in(node, scope)
+            if applied is not None:
+                inner = [self.applied(applied, node, scope)]
             if any(inner):
                 return [step for step in inner if step]
             self.next_id = saved
@@ -76,6 +80,28 @@ class Parts(Maker):
             return LoopStep(number, node, effects, self.text(node), node.lineno, tuple(local))
         self.keep(node, of_comprehension(node, scope, local))
         return None
+
+    def applied(self, applied: Applied, node: ast.expr, scope: Scope) -> LoopStep | None:
+        """Return the loop of a function that is applied to each item, or None; `node` uses it."""
+        saved = self.next_id
+        loop = applied.loop()
+        effects = predict(node, scope)
+        unsafe = effects.writes or effects.deletes or ITEM in scope.objects
+        if unsafe or (self.local and isinstance(applied.function, ast.Lambda)):
+            return None
+        found = self.comprehension(loop, scope)
+        if found is None or len(found.body) != 1:
+            self.next_id = saved
+            return None
+        (unit,) = found.body
+        if not isinstance(unit, Unit) or unit.node is not loop.elt:
+            self.next_id = saved
+            return None
+        text = f"{self.text(applied.function)}(…)"
+        unit = replace(unit, text=text, local=(ITEM,))
+        return replace(
+            found, body=(unit,), effects=effects, text=self.text(node), place=applied.place
+        )
 
     def element(self, node: Comprehension, inside: Scope) -> list[Unit]:
         """Return the units of what a comprehension evaluates for each element."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -119,10 +119,12 @@ def head_of(node: ast.For) -> ast.For:
 
 
 def has_several_calls(node: ast.stmt) -> bool:
-    """Whether the statement holds two calls, or a comprehension."""
+    """Whether the statement holds two calls, a comprehension, or a function to sort by."""
     calls = 0
     for part in ast.walk(node):
         if isinstance(part, (*COMPREHENSIONS, ast.GeneratorExp)):
+            return True
+        if isinstance(part, ast.keyword) and part.arg == "key":
             return True
         calls += isinstance(part, ast.Call)
     return calls > 1
@@ -141,34 +143,46 @@ def consumed_generator(node: ast.expr, scope: Scope) -> ast.GeneratorExp | None:
     if not isinstance(first, ast.GeneratorExp):
         return None
     if isinstance(node.func, ast.Attribute):
-        text = node.func.value
-        joins = isinstance(text, ast.Constant) and isinstance(text.value, str)
-        return first if joins and node.func.attr == "join" else None
+        return first if joins_text(node) else None
     if not isinstance(node.func, ast.Name) or node.func.id in scope.opaque:
         return None
     function = scope.objects.get(node.func.id, vars(builtins).get(node.func.id))
     known = isinstance(function, type) or callable(function)
-    return first if known and _is_consumer(function) else None
+    return first if known and is_consumer(function) else None
 
 
-def _is_consumer(function: object) -> bool:
+def joins_text(node: ast.Call) -> bool:
+    """Whether it is a call of `join` of a text that stands there."""
+    if not isinstance(node.func, ast.Attribute) or node.func.attr != "join":
+        return False
+    text = node.func.value
+    return isinstance(text, ast.Constant) and isinstance(text.value, str)
+
+
+def is_consumer(function: object) -> bool:
+    """Whether it is a builtin that uses up the iterable it is given."""
     try:
         return function in _CONSUMERS
     except TypeError:  # not hashable
         return False
 
 
-def without(node: ast.stmt, parts: set[int]) -> ast.stmt:
+def without(
+    node: ast.stmt, parts: set[int], instead: Mapping[int, ast.expr] | None = None
+) -> ast.stmt:
     """Return a copy of `node` in which the parts with these ids are values from elsewhere.
 
-    Of whole statements nothing is left.
+    Of whole statements nothing is left. `instead` gives what stands for other expressions.
     """
+    others = instead or {}
 
     def copied(old: Any) -> Any:
         if isinstance(old, list):
             return [copied(each) for each in old]
         if not isinstance(old, ast.AST):
             return old
+        if id(old) in others:
+            return copied(others[id(old)])
         if id(old) in parts and isinstance(old, ast.stmt):
             return ast.copy_location(ast.Pass(), old)
         if id(old) in parts:

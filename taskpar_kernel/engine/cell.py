@@ -22,13 +22,15 @@ import sys
 import time
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from taskpar_kernel.engine.applied import Applied
 from taskpar_kernel.engine.facts import CellFacts, facts_of
 from taskpar_kernel.engine.history import SLOWER_AHEAD, why_home
 from taskpar_kernel.engine.hometime import HomeTime
-from taskpar_kernel.engine.inner import FreeLoop, InnerCalls, walkable
+from taskpar_kernel.engine.inner import PLAIN, FreeLoop, InnerCalls, walkable
 from taskpar_kernel.engine.iterations import SHORT_S, Iterations, Progress
 from taskpar_kernel.engine.lookahead import WORTH_S, Lookahead, Moment
 from taskpar_kernel.engine.stream import Instance, Order
@@ -80,6 +82,7 @@ class CellRun:
         self._block: tuple[frozenset[UnitId], Refusal | None, str] = (frozenset(), None, "home")
         """The units of the block that home runs itself, and why."""
         self._owed: tuple[Unit | HomeStep, ...] | None = None
+        self._key: Any = None
         self._iterations = Iterations(self)
         self._steps = self._iterations.steps
         self.time = HomeTime(session, self.history, self._steps)
@@ -420,7 +423,9 @@ class CellRun:
 
     def loop(self, number: int, iterable: Any) -> Any:
         """Return an iterator over `iterable` that knows how far home is."""
-        number = UnitId(number)
+        return self._walked(UnitId(number), iterable, sys._getframe(1))
+
+    def _walked(self, number: UnitId, iterable: Any, frame: FrameType) -> Any:
         self._iterations.enter(number)
         step = self._inner.loops.get(number)
         if step is not None:
@@ -429,7 +434,7 @@ class CellRun:
                 self._close_free()
                 return self._iterations.leave_alone(number, iterable)
             iterable = items
-            self._enter(step, sys._getframe(1), items)
+            self._enter(step, frame, items)
         elif self._free is not None and number not in self._free.loops:
             self._close_free()
         walked, is_stepped = self._iterations.walk(number, iterable)
@@ -440,6 +445,40 @@ class CellRun:
     def rest(self, number: int) -> Iterable[Any]:
         """Return what a stepped loop will have left for the native one."""
         return self._iterations.rest(UnitId(number))
+
+    def applied(self, number: int, unit: int, function: Any, iterable: Any) -> tuple[Any, Any]:
+        """Return what `map` and `filter` call and walk in place of these."""
+        walked = self._walked(UnitId(number), iterable, sys._getframe(1))
+        if walked is iterable:
+            return function, iterable
+        applied = Applied(function, partial(self._taken, UnitId(number), unit))
+        return applied, chain(map(applied.note, walked), self.rest(number))
+
+    def compared(self, number: int, unit: int, iterable: Any, function: Any, by: Any) -> Any:
+        """Return what `max`, `min` and `sorted` walk; `key` says what they call."""
+        loop = UnitId(number)
+        items = list(iterable) if by is sorted and type(iterable) in PLAIN else iterable
+        walked = self._walked(loop, items, sys._getframe(1))
+        take = partial(self._taken, loop, unit)
+        if walked is items or (by is sorted and items is iterable):
+            self._key = function
+            return iterable
+        if by is sorted:  # it takes all items before it calls anything
+            self._key = Applied(function, take, iter(walked))
+            return items
+        self._key = Applied(function, take)
+        return chain(map(self._key.note, walked), self.rest(number))
+
+    def key(self) -> Any:
+        """Return what is called for each item of what was just compared."""
+        key, self._key = self._key, None
+        return key
+
+    def _taken(self, loop: UnitId, unit: int, item: Any) -> tuple[bool, Any]:
+        """Take the outcome of an applied function for `item`, if there is one."""
+        if not self._iterations.is_stepped(loop) or not self.has(unit, item):
+            return False, None
+        return True, self.value(unit)
 
     chain = staticmethod(chain)
     """Joins the stepped and the native part of a generator."""

@@ -30,10 +30,11 @@ from taskpar_kernel.source.twins import may_have_twin, twin_of
 if TYPE_CHECKING:
     from types import CodeType
 
-_PLAIN = frozenset(
+PLAIN = frozenset(
     {list, tuple, range, dict, set, frozenset, str, bytes}
     | {type({}.keys()), type({}.values()), type({}.items())}
 )
+"""What can be walked as often as one likes."""
 _COLUMNS = frozenset({"Series", "Index", "RangeIndex", "DatetimeIndex"})
 _GROUPED = frozenset({"DataFrameGroupBy", "SeriesGroupBy"})
 _SHORT_S = 0.005
@@ -76,7 +77,7 @@ def walkable(iterable: Any) -> Any:
     splits of a cross-validation that draws nothing, are made at once: nobody can tell when.
     """
     kind = type(iterable)
-    if kind in _PLAIN:
+    if kind in PLAIN:
         return iterable
     package = kind.__module__.partition(".")[0]
     if package == "numpy" and kind.__name__ == "ndarray":
@@ -212,4 +213,4 @@ def _numbers_in(steps: Sequence[Step]) -> Iterator[int]:
             yield from _numbers_in(step.body)
 
 
-__all__ = ["FreeLoop", "InnerCalls"]
+__all__ = ["PLAIN", "FreeLoop", "InnerCalls"]

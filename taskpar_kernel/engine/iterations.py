@@ -114,6 +114,10 @@ class Iterations:
         self._index[loop] = _NOT_STEPPED
         return ()
 
+    def is_stepped(self, loop: UnitId) -> bool:
+        """Whether home is in an iteration that has a place in program order."""
+        return 0 <= self._index.get(loop, _NOT_STEPPED) < sys.maxsize
+
     def rest(self, loop: UnitId) -> Iterable[Any]:
         """Return what a stepped loop will have left for the native one."""
         if loop in self._left:

@@ -123,6 +123,8 @@ class LoopStep:
     line: int
     body: tuple[Step, ...]
     when: tuple[Guard, ...] = ()
+    place: ast.Call | None = None
+    """The call of `map`, `filter`, `max`, … that it is written as, if it is written as one."""
 
     @property
     def clause(self) -> ast.For | ast.comprehension:

@@ -27,6 +27,12 @@ A comprehension is continued in the same way:
     [E for x in xs]     →   [*[E' for x in H.loop(6, xs)], *[E for x in H.rest(6)]]
     sum(E for x in xs)  →   sum(H.chain((E' for x in H.loop(6, xs)), (E for x in H.rest(6))))
 
+So is a call that applies a function to each item; the function is called from there, with no frame
+in between:
+
+    map(f, xs)          →   map(*H.applied(7, 8, f, xs))
+    max(xs, key=f)      →   max(H.compared(7, 8, xs, f, max), key=H.key())
+
 Every new node has the position of the one it stands for.
 """
 
@@ -56,7 +62,7 @@ def rewrite(node: ast.stmt, steps: Iterable[Step], inner: Inner | None = None) -
     if inner is not None:
         rewriter.learn(inner.loops)
         rewriter.calls = {id(call): number for number, call in inner.calls}
-    if not rewriter.units and not rewriter.loops and not rewriter.calls:
+    if not (rewriter.units or rewriter.loops or rewriter.applied or rewriter.calls):
         return node
     new = rewriter.one(node)
     assert isinstance(new, ast.stmt)
@@ -68,6 +74,7 @@ class _Rewriter:
         self.units: dict[int, Unit] = {}
         self.blocks: dict[int, Unit] = {}
         self.loops: dict[int, LoopStep] = {}
+        self.applied: dict[int, LoopStep] = {}
         self.calls: dict[int, UnitId] = {}
 
     def learn(self, steps: Iterable[Step]) -> None:
@@ -77,6 +84,8 @@ class _Rewriter:
                 self.learn(step.members)
             elif isinstance(step, Unit):
                 self.units[id(step.node)] = step
+            elif isinstance(step, LoopStep) and step.place is not None:
+                self.applied[id(step.place)] = step
             elif isinstance(step, LoopStep):
                 self.loops[id(step.node)] = step
                 self.learn(step.body)
@@ -92,6 +101,9 @@ class _Rewriter:
             if isinstance(loop.node, ast.For):
                 return self.hooked_loop(loop, loop.node)
             return _at(node, self.hooked_comprehension(loop, loop.node))
+        applied = self.applied.get(id(node))
+        if applied is not None:
+            return self.hooked_call(applied, node)
         return self.copied(node)
 
     def copied(self, node: ast.AST) -> Any:
@@ -162,6 +174,25 @@ class _Rewriter:
             return _hook(node, "extend", None, first, native)
         parts: list[ast.expr] = [ast.Starred(each, ast.Load()) for each in (first, rest)]
         return ast.List(elts=parts, ctx=ast.Load())
+
+    def hooked_call(self, loop: LoopStep, node: ast.AST) -> ast.Call:
+        """Return a call that applies a function to each item, with its arguments hooked."""
+        (unit,) = loop.body
+        new = copy.copy(node)
+        assert isinstance(new, ast.Call)
+        if not new.keywords:  # map(f, xs), filter(f, xs)
+            function, iterable = new.args
+            both = _hook(new, "applied", loop.id, ast.Constant(int(unit.id)), function, iterable)
+            new.args = [ast.Starred(both, ast.Load())]
+        else:  # max(xs, key=f)
+            (iterable,), (word, *others) = new.args, new.keywords
+            given = (ast.Constant(int(unit.id)), iterable, word.value, new.func)
+            new.args = [_hook(iterable, "compared", loop.id, *given)]
+            key = _hook(word.value, "key", None)
+            new.keywords = [ast.keyword("key", key), *(self.copied(w) for w in others)]
+            ast.copy_location(new.keywords[0], word)
+        result: ast.Call = _at(node, new)
+        return result
 
 
 def _hooked_unit(unit: Unit, node: ast.AST, native: Any) -> ast.expr | ast.stmt:

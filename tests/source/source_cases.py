@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import builtins
 import contextlib
+import functools
 import io
 import itertools
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from taskpar_kernel.analysis.decompose import decompose
+from taskpar_kernel.engine.applied import Applied
 from taskpar_kernel.model.steps import LoopStep, Step, TopLevel, Unit
 from taskpar_kernel.source.rewrite import HOOKS, rewrite
 
@@ -91,6 +93,21 @@ PROGRAMS = [
     "for x in xs:\n    try:\n        rows.append(bad(x))\n    except ValueError as e:\n"
     "        rows.append(str(e))\n    finally:\n        rows.append('finally')",
     "for x in xs:\n    with open('/dev/null') as h:\n        rows.append(f(x))",
+    "r = list(map(f, xs))",
+    "r = list(filter(f, xs)) + list(map(bad, xs))",
+    "r = max(xs, key=f), min(xs, key=lambda v: -f(v)), sorted(xs, key=f, reverse=True)",
+    "r = sorted(xs, key=bad)",
+    "r = max(range(50), key=f)",
+    "r = sorted(range(50), key=lambda v: f(v) % 7)",
+    "r = max([], key=f)",
+    "r = min([], key=f, default=4)",
+    "r = list(map(f, 5))",
+    "r = sorted(5, key=f)",
+    "r = max(xs, key=undefined)",
+    "r = dict(zip(xs, map(f, ys)))",
+    "r = ', '.join(map(str, map(f, xs)))",
+    "def stops(v):\n    if v == 1: raise StopIteration\n    return v\nr = list(map(stops, xs))",
+    "def g(v):\n    global g\n    g = f\n    return -v\nr = list(map(g, xs))",
     "try:\n    r = f(1)\n    q = bad(2)\n    rows.append(f(3))\nexcept ValueError as e:\n"
     "    rows.append(str(e))\nelse:\n    q = f(4)\nfinally:\n    rows.append(f(5))",
     "for x in xs:\n    try:\n        r = bad(x)\n    except ValueError:\n        continue\n    else:\n"
@@ -233,6 +250,31 @@ class Never:
 
     def rest(self, number: int) -> Iterator[Any]:
         yield from self._rest[number]
+
+    def applied(self, number: int, unit: int, function: Any, iterable: Any) -> tuple[Any, Any]:
+        if not hasattr(iterable, "__iter__"):
+            return function, iterable
+        applied = Applied(function, functools.partial(self.outcome_for, unit))
+        walked = map(applied.note, self.loop(number, iterable))
+        return applied, itertools.chain(walked, self.rest(number))
+
+    def compared(self, number: int, unit: int, iterable: Any, function: Any, by: Any) -> Any:
+        self._key = function
+        if not hasattr(iterable, "__iter__"):
+            return iterable
+        take = functools.partial(self.outcome_for, unit)
+        if by is sorted:
+            items = list(iterable)
+            self._key = Applied(function, take, self.loop(number, items))
+            return items
+        self._key = Applied(function, take)
+        return itertools.chain(map(self._key.note, self.loop(number, iterable)), self.rest(number))
+
+    def key(self) -> Any:
+        return self._key
+
+    def outcome_for(self, unit: int, item: Any) -> tuple[bool, Any]:
+        return (True, self.value(unit)) if self.has(unit, item) else (False, None)
 
     chain = staticmethod(itertools.chain)
 

@@ -101,6 +101,16 @@ for m in models: m.fit(f(1)) | loop[(m.fit(f(1)))]
 for x in xs:\n    if x: continue\n    rows.append(f(x)) | loop[home (f(x)) home+]
 for x in xs:\n    if f(x): break | loop[(f(x)) home+]
 for x in xs:\n    def g(y): return f(y) + x\n    rows.append(g(x)) | loop[home (g(x)) home+]
+r = list(map(f, xs)) | loop[(f(__taskpar_item__))] home+
+r = max(xs, key=f) | loop[(f(__taskpar_item__))] home+
+r = sorted(xs, key=lambda v: f(v), reverse=True) | loop[((lambda v: f(v))(__taskpar_item__))] home+
+r = dict(zip(xs, map(f, ys))) | loop[(f(__taskpar_item__))] home+
+r = ''.join(filter(f, xs)) | loop[(f(__taskpar_item__))] home+
+r = list(map(f, xs, ys)) | (r = list(map(f, xs, ys)))
+r = map(f, xs) | home
+r = max(xs, default=0, key=f) | (r = max(xs, default=0, key=f))
+r = max(xs, key=f(1)) | (r = max(xs, key=f(1)))
+r = sorted(xs, key=len) | (r = sorted(xs, key=len))
 try:\n    r = f(1)\nexcept ValueError:\n    r = f(2) | (r = f(1)) home+
 try:\n    r = f(1)\nexcept ValueError:\n    r = 2\nelse:\n    q = f(3)\nfinally:\n    rows.append(f(4)) | (r = f(1)) (q = f(3)) (f(4)) home+ home+
 try:\n    r = 1\nexcept ValueError:\n    r = f(2) | home
