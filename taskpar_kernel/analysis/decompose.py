@@ -9,7 +9,7 @@ stands alone and combines several: otherwise nothing in it could overlap.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from taskpar_kernel.analysis.api import advance
@@ -18,9 +18,11 @@ from taskpar_kernel.analysis.compounds import Compounds
 from taskpar_kernel.analysis.iterables import only_once
 from taskpar_kernel.analysis.loops import (
     free_units,
+    independent,
     leads_on,
     loops_of,
     may_be_harmless,
+    units_of,
     within,
     worth,
 )
@@ -46,6 +48,7 @@ from taskpar_kernel.model.refusal import Together
 from taskpar_kernel.model.steps import (
     Inner,
     LoopStep,
+    Span,
     Step,
     TopLevel,
     Unit,
@@ -78,7 +81,7 @@ def decompose(
         predicted.append((node, effects, scope))
         scope = advance(scope, node, effects)
     work = _Decomposer(eager, [line.encode() for line in lines], objects)
-    work.alone = eager or _independent(effects for _, effects, _ in predicted) < _ENOUGH
+    work.alone = eager or independent(effects for _, effects, _ in predicted) < _ENOUGH
     return tuple(
         work.top_level(node, effects, seen, shown=i in interactive)
         for i, (node, effects, seen) in enumerate(predicted)
@@ -96,18 +99,10 @@ def decompose_function(
     work = _Decomposer(eager=False, lines=[], objects=objects)
     work.next_id = first
     work.local = local - declared_elsewhere(node)
-    return work.inner(node.body, Scope(seen, {}, local))
-
-
-def _independent(statements: Iterable[Effects]) -> int:
-    """Count the dear statements that use nothing of what dear statements before them make."""
-    made: frozenset[str] = frozenset()
-    number = 0
-    for effects in statements:
-        if effects.travels and effects.cost_s != 0.0:
-            number += not (effects.reads & made)
-            made |= effects.writes | effects.changes
-    return number
+    scope = Scope(seen, {}, local)
+    inner = work.inner(node.body, scope)
+    span = work.span(node, scope)
+    return inner if span is None else replace(inner, spans=(*inner.spans, span))
 
 
 class _Decomposer(Compounds):
@@ -134,6 +129,8 @@ class _Decomposer(Compounds):
             self.taken = {loop.node for loop in loops_of(steps)}
             inner = self.inner([node], scope)
             self.taken = set()
+            if inner and isinstance(node, ast.While):
+                steps = (self.home(node, effects, scope, ()),)
             return TopLevel(node, steps, effects, inner)
         if any(isinstance(step, LoopStep) for step in steps):
             return TopLevel(node, steps, effects)
@@ -146,18 +143,38 @@ class _Decomposer(Compounds):
         """Find what can look ahead inside of other control flow."""
         loops: list[LoopStep] = []
         calls: list[tuple[UnitId, ast.Call]] = []
+        spans: list[Span] = []
         for node in body:
             if node in self.taken:
                 continue
+            if isinstance(node, ast.While):
+                span = self.span(node, within(scope, bound_in(node)))
+                spans += [span] if span else []
             found = self.free_loops(node, scope)
             loops += found
             if isinstance(node, ast.For | _BLOCKS) and not found:
                 deeper = self.inner(list(blocks_of(node)), within(scope, bound_in(node)))
                 loops += deeper.loops
                 calls += deeper.calls
+                spans += deeper.spans
             elif not found and not isinstance(node, ast.FunctionDef | ast.ClassDef):
                 calls += self.calls(node, scope)
-        return Inner(tuple(loops), tuple(calls))
+        return Inner(tuple(loops), tuple(calls), tuple(spans))
+
+    def span(self, node: ast.FunctionDef | ast.While, scope: Scope) -> Span | None:
+        """Return a body in which several statements could run side by side, or None.
+
+        Its loops are not in it: home has what they go through once it comes to them.
+        """
+        saved, self.straight = self.next_id, True
+        number = self.number()
+        steps = self.block(node.body, scope)
+        self.straight = False
+        if independent(unit.effects for unit in units_of(steps)) < _ENOUGH:
+            self.next_id = saved
+            return None
+        effects = Effects(writes=self.local | bound_in(node))
+        return Span(number, node, effects, node.lineno, tuple(steps))
 
     def free_loops(self, node: ast.stmt, scope: Scope) -> list[LoopStep]:
         """Find loops that home, when it comes to them, can look ahead of: it has the iterable."""
@@ -200,7 +217,7 @@ class _Decomposer(Compounds):
     def statement(
         self, node: ast.stmt, effects: Effects, scope: Scope, *, shown: bool = False
     ) -> list[Step]:
-        if isinstance(node, ast.For):
+        if isinstance(node, ast.For) and not self.straight:
             loop = self.loop(node, effects, scope)
             if loop is not None:
                 return [loop]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from taskpar_kernel.analysis.iterables import harmless, only_once, plain_condition
 from taskpar_kernel.analysis.shapes import names_in, plain_names
-from taskpar_kernel.model.effects import Scope
+from taskpar_kernel.model.effects import Effects, Scope
 from taskpar_kernel.model.steps import Comprehension, HomeStep, LoopStep, Step, Unit
 
 
@@ -119,3 +119,14 @@ def free_units(body: Sequence[Step], targets: frozenset[str]) -> Iterator[Unit]:
             step.node, ast.Assign | ast.AnnAssign | ast.FunctionDef
         ):
             fresh |= step.effects.writes - step.effects.reads
+
+
+def independent(statements: Iterable[Effects]) -> int:
+    """Count the dear statements that use nothing of what dear statements before them make."""
+    made: frozenset[str] = frozenset()
+    number = 0
+    for effects in statements:
+        if effects.travels and effects.cost_s != 0.0:
+            number += not (effects.reads & made)
+            made |= effects.writes | effects.changes
+    return number

@@ -30,6 +30,8 @@ class Maker:
         self.next_id = 0
         self.alone = True
         self.inside = 0
+        self.straight = False
+        """Whether loops are left to those who come to them."""
         self.by_value = False
         """Whether a loop's iterable will be there, evaluated, when its steps are asked for."""
         self.objects = objects

@@ -38,7 +38,7 @@ class Parts(Maker):
     def part(self, node: ast.expr, scope: Scope) -> list[Step]:
         """Return the parts of one expression, or the expression itself if it is one."""
         saved = self.next_id
-        if not self.inside:
+        if not self.inside and not self.straight:
             generator = consumed_generator(node, scope)
             inner = [self.comprehension(generator, scope)] if generator else []
             if isinstance(node, COMPREHENSIONS):

@@ -11,8 +11,20 @@ The rule: the function is called for the same items in the same order as without
 
 from __future__ import annotations
 
+import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from taskpar_kernel.engine.inner import PLAIN
+from taskpar_kernel.model.ids import UnitId
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from taskpar_kernel.engine.iterations import Iterations
 
 Take = Callable[[Any], tuple[bool, Any]]
 """Takes the outcome for an item, if there is one."""
@@ -55,4 +67,62 @@ class Applied:
 
 Applied.__call__ = property(Applied._present)  # type: ignore[method-assign, assignment]
 
-__all__ = ["Applied"]
+
+class AppliedHooks(ABC):
+    """The hooks that the rewritten code calls around such functions."""
+
+    _iterations: Iterations
+    _key: Any = None
+
+    @abstractmethod
+    def has(self, number: UnitId, *local: Any) -> bool:
+        """Whether the unit's outcome was taken here."""
+
+    @abstractmethod
+    def value(self, number: int) -> Any:
+        """Return the value of the expression whose outcome was just taken."""
+
+    @abstractmethod
+    def rest(self, number: int) -> Iterator[Any]:
+        """Return what a stepped loop will have left for the native one."""
+
+    @abstractmethod
+    def _walked(self, number: UnitId, iterable: Any, frame: FrameType) -> Any:
+        """Return an iterator over `iterable` that knows how far home is, or itself."""
+
+    def applied(self, number: int, unit: int, function: Any, iterable: Any) -> tuple[Any, Any]:
+        """Return what `map` and `filter` call and walk in place of these."""
+        walked = self._walked(UnitId(number), iterable, sys._getframe(1))
+        if walked is iterable:
+            return function, iterable
+        applied = Applied(function, partial(self._outcome_for, UnitId(number), unit))
+        return applied, chain(map(applied.note, walked), self.rest(number))
+
+    def compared(self, number: int, unit: int, iterable: Any, function: Any, by: Any) -> Any:
+        """Return what `max`, `min` and `sorted` walk; `key` says what they call."""
+        loop = UnitId(number)
+        items = list(iterable) if by is sorted and type(iterable) in PLAIN else iterable
+        walked = self._walked(loop, items, sys._getframe(1))
+        take = partial(self._outcome_for, loop, unit)
+        if walked is items or (by is sorted and items is iterable):
+            self._key = function
+            return iterable
+        if by is sorted:  # it takes all items before it calls anything
+            self._key = Applied(function, take, iter(walked))
+            return items
+        self._key = Applied(function, take)
+        return chain(map(self._key.note, walked), self.rest(number))
+
+    def key(self) -> Any:
+        """Return what is called for each item of what was just compared."""
+        key, self._key = self._key, None
+        return key
+
+    def _outcome_for(self, loop: UnitId, unit: int, item: Any) -> tuple[bool, Any]:
+        """Take the outcome of an applied function for `item`, if there is one."""
+        if not self._iterations.is_stepped(loop) or not self.has(UnitId(unit), item):
+            return False, None
+        return True, self.value(unit)
+
+
+__all__ = ["Applied", "AppliedHooks"]

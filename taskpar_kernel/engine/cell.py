@@ -22,15 +22,14 @@ import sys
 import time
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from taskpar_kernel.engine.applied import Applied
+from taskpar_kernel.engine.applied import AppliedHooks
 from taskpar_kernel.engine.facts import CellFacts, facts_of
 from taskpar_kernel.engine.history import SLOWER_AHEAD, why_home
 from taskpar_kernel.engine.hometime import HomeTime
-from taskpar_kernel.engine.inner import PLAIN, FreeLoop, InnerCalls, walkable
+from taskpar_kernel.engine.inner import FreeLoop, InnerCalls, walkable
 from taskpar_kernel.engine.iterations import SHORT_S, Iterations, Progress
 from taskpar_kernel.engine.lookahead import WORTH_S, Lookahead, Moment
 from taskpar_kernel.engine.stream import Instance, Order
@@ -38,7 +37,7 @@ from taskpar_kernel.engine.taking import Scene, Taking
 from taskpar_kernel.model.effects import Effects, Touch, combined
 from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.refusal import Refusal
-from taskpar_kernel.model.steps import HomeStep, LoopStep, TopLevel, Unit, flat
+from taskpar_kernel.model.steps import HomeStep, LoopStep, Span, TopLevel, Unit, flat
 from taskpar_kernel.source.rewrite import HOOKS, rewrite
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ BETWEEN_PEEKS_S = 0.002
 """A scan takes up to a millisecond: home makes one only if it has worked longer than that."""
 
 
-class CellRun:
+class CellRun(AppliedHooks):
     """Home's walk through one cell. It runs on the main thread, but for `peek` and events."""
 
     def __init__(self, session: Session, tops: tuple[TopLevel, ...]):
@@ -65,9 +64,8 @@ class CellRun:
         self._ledger.needed = lambda: [b for look in self._looks() for b in look.inputs()]
         self.history = session.new_history()
         self.history.names = self.dispatch.labels
-        self._free: FreeLoop | None = None
-        """The loop inside other control flow, or inside a function, that home is in."""
-        self._entered = (0, 0.0)
+        self._frees: list[FreeLoop] = []
+        """The loops inside other control flow, and the bodies of functions, that home is in."""
         self._inner = InnerCalls(tops, self._namespace)
         self.taking = Taking(session, self.history, self.peek)
         self.plain = not session.settings.eager
@@ -82,12 +80,16 @@ class CellRun:
         self._block: tuple[frozenset[UnitId], Refusal | None, str] = (frozenset(), None, "home")
         """The units of the block that home runs itself, and why."""
         self._owed: tuple[Unit | HomeStep, ...] | None = None
-        self._key: Any = None
         self._iterations = Iterations(self)
         self._steps = self._iterations.steps
         self.time = HomeTime(session, self.history, self._steps)
         for top in tops:
-            self._iterations.learn((*top.steps, *top.free.loops))
+            self._iterations.learn((*top.steps, *top.free.steps))
+
+    @property
+    def _free(self) -> FreeLoop | None:
+        """The innermost of them."""
+        return self._frees[-1] if self._frees else None
 
     @property
     def look(self) -> Lookahead:
@@ -95,7 +97,7 @@ class CellRun:
         return self._base if self._free is None else self._free.look
 
     def _looks(self) -> list[Lookahead]:
-        return [self._base] if self._free is None else [self._free.look, self._base]
+        return [*(free.look for free in reversed(self._frees)), self._base]
 
     # The walk ----------------------------------------------------------------------------------
 
@@ -121,13 +123,13 @@ class CellRun:
             if node is not None:
                 yield index, node
                 self._session.ran_at_home(top.node)
-        self._close_free()
+        self._close_all()
         self._arrive((sys.maxsize,))
 
     def _next(self, top: TopLevel) -> ast.stmt | None:
         """Return what home has to run for `top`; None: its outcome was taken."""
         first = top.steps[0]
-        self._close_free()
+        self._close_all()
         if self.plain and self._top is not None:
             self._ledger.ambient.passed(self._top.effects)
             self._ledger.ambient.before_home()
@@ -196,49 +198,70 @@ class CellRun:
 
     # Loops inside other control flow ------------------------------------------------------------
 
-    def _enter(self, loop: LoopStep, frame: FrameType, items: Iterable[Any]) -> None:
-        """Home comes to a loop that no window has: look ahead of it alone."""
-        self._close_free()
+    def _enter(self, place: LoopStep | Span, frame: FrameType, items: Iterable[Any]) -> None:
+        """Home comes to a loop or body that no window has: look ahead of it alone."""
+        while self._frees and not self._frees[-1].surrounds(place, frame):
+            self._close_free()
         with self._session.lock:
-            local = self._inner.local_names(loop.id)
-            self._entered = (len(self.dispatch.attempts), self.time.user_s)
-            self._free = FreeLoop(loop, frame, self._namespace, self._base, local, items)
+            local = self._inner.local_names(place.id)
+            free = FreeLoop(place, frame, self._namespace, self._base, local, items)
+            free.entered = (len(self.dispatch.attempts), self.time.user_s)
+            self._frees.append(free)
             self._home_part = None
+
+    def _comes_back(self, number: UnitId, frame: FrameType) -> bool:
+        """Close what home has left when it comes to a unit or loop; False: nobody looks ahead."""
+        for index in reversed(range(len(self._frees))):
+            if self._frees[index].has(number, frame):
+                self._close_all(index + 1)
+                return True
+        if number in self._inner.units:
+            return False  # its loop was left in some way
+        self._close_all()
+        return True
+
+    def _close_all(self, but: int = 0) -> None:
+        while len(self._frees) > but:
+            self._close_free()
 
     def _close_free(self) -> None:
         """Home has left that loop, by whatever way: it may have done anything since."""
-        if self._free is None:
-            return
-        loop, (sent, begin_s) = self._free.loop, self._entered
-        spent_s = self.time.user_s - begin_s
-        is_short = spent_s < SHORT_S * self._iterations.done(loop.id)
-        if len(self.dispatch.attempts) == sent and is_short:
-            self._inner.turn_off(loop.id)  # nothing of it went out, and it is short
         with self._session.lock:
-            for attempt in self._free.look.attempts():
+            free = self._frees.pop()
+            sent, begin_s = free.entered
+            spent_s = self.time.user_s - begin_s
+            is_short = spent_s < SHORT_S * self._iterations.done(free.place.id)
+            if len(self.dispatch.attempts) == sent and is_short:
+                self._inner.turn_off(free.place.id)  # nothing of it went out, and it is short
+            for attempt in free.look.attempts():
                 if not attempt.over:
-                    self._free.look.drop(attempt)
+                    free.look.drop(attempt)
             self.time.ends()
             self.time.has_passed()
-            self._free = None
             self._owed = None
-            self._home_part = ANYTHING
+            self._home_part = None if self._frees else ANYTHING
             if not self.plain:
-                self._ledger.after_home(ANYTHING, self._namespace)
+                self._ledger.after_home(ANYTHING, self._names())
                 self._left = ANYTHING
-                self._ledger.before_home(ANYTHING, self._namespace)
+                self._ledger.before_home(ANYTHING, self._names())
 
     def _leave_loop(self, number: UnitId) -> Iterator[Iterator[Any]]:
         """Notice the end of a free loop: an iterable of no iterators that comes after its items."""
-        if self._free is not None and self._free.loop.id == number:
+        if self._free is not None and self._free.place.id == number:
             self._close_free()
         yield from ()
 
     def inner(self, number: int, function: Any) -> Any:
         """Return the twin of a notebook's function whose loops can look ahead, or itself."""
-        twin, loops = self._inner.twin_of(UnitId(number), function)
-        self._iterations.learn(loop for loop in loops if loop.id not in self._steps)
+        twin, steps = self._inner.twin_of(UnitId(number), function)
+        self._iterations.learn(step for step in steps if step.id not in self._steps)
         return twin
+
+    def enter(self, number: int) -> None:
+        """Home begins a body in which several statements could run side by side."""
+        span = UnitId(number)
+        if self._inner.is_long(span):
+            self._enter(self._inner.spans[span], sys._getframe(1), ())
 
     def _leave(self, *steps: Unit | HomeStep) -> None:
         """Home goes on with user code: with these steps, and what else is its own here."""
@@ -259,7 +282,7 @@ class CellRun:
     def _bound(self) -> frozenset[str]:
         """Return the names that home's own part of the present statement may bind anew."""
         if self._free is not None:
-            return self._free.loop.effects.writes
+            return self._free.place.effects.writes
         return self._top.effects.writes if self._top else frozenset()
 
     def _home_effects(self) -> Effects:
@@ -274,7 +297,7 @@ class CellRun:
     def _present_steps(self) -> tuple[Unit | HomeStep, ...]:
         """Return the steps of the loop, or statement, in which home is."""
         if self._free is not None:
-            return tuple(flat(self._free.loop.body))
+            return tuple(flat(self._free.steps))
         return tuple(flat(self._top.steps)) if self._top else ()
 
     def peek(self, moment: Moment) -> int:
@@ -335,14 +358,14 @@ class CellRun:
             return False
         if self.taking.kept is not None and self.taking.keeps(number, self._names()):
             return True
-        if self._free is not None and number not in self._free.units:
-            self._close_free()
+        if (self._frees or number in self._inner.units) and not self._comes_back(
+            number, sys._getframe(1)
+        ):
+            return False
         if self.plain:
             if number not in self._iterations.blocks:
                 self.time.passes(number)
             return False
-        if number in self._inner.units and self._free is None:
-            return False  # its loop was left in some way, and nobody looks ahead of it
         return self._has(number, local)
 
     def _has(self, number: UnitId, local: tuple[Any, ...]) -> bool:
@@ -431,12 +454,11 @@ class CellRun:
         if step is not None:
             items = walkable(iterable) if self._inner.is_long(number) else None
             if items is None:
-                self._close_free()
                 return self._iterations.leave_alone(number, iterable)
             iterable = items
             self._enter(step, frame, items)
-        elif self._free is not None and number not in self._free.loops:
-            self._close_free()
+        elif self._frees:
+            self._comes_back(number, frame)
         walked, is_stepped = self._iterations.walk(number, iterable)
         if step is None or not is_stepped:
             return walked
@@ -445,40 +467,6 @@ class CellRun:
     def rest(self, number: int) -> Iterable[Any]:
         """Return what a stepped loop will have left for the native one."""
         return self._iterations.rest(UnitId(number))
-
-    def applied(self, number: int, unit: int, function: Any, iterable: Any) -> tuple[Any, Any]:
-        """Return what `map` and `filter` call and walk in place of these."""
-        walked = self._walked(UnitId(number), iterable, sys._getframe(1))
-        if walked is iterable:
-            return function, iterable
-        applied = Applied(function, partial(self._taken, UnitId(number), unit))
-        return applied, chain(map(applied.note, walked), self.rest(number))
-
-    def compared(self, number: int, unit: int, iterable: Any, function: Any, by: Any) -> Any:
-        """Return what `max`, `min` and `sorted` walk; `key` says what they call."""
-        loop = UnitId(number)
-        items = list(iterable) if by is sorted and type(iterable) in PLAIN else iterable
-        walked = self._walked(loop, items, sys._getframe(1))
-        take = partial(self._taken, loop, unit)
-        if walked is items or (by is sorted and items is iterable):
-            self._key = function
-            return iterable
-        if by is sorted:  # it takes all items before it calls anything
-            self._key = Applied(function, take, iter(walked))
-            return items
-        self._key = Applied(function, take)
-        return chain(map(self._key.note, walked), self.rest(number))
-
-    def key(self) -> Any:
-        """Return what is called for each item of what was just compared."""
-        key, self._key = self._key, None
-        return key
-
-    def _taken(self, loop: UnitId, unit: int, item: Any) -> tuple[bool, Any]:
-        """Take the outcome of an applied function for `item`, if there is one."""
-        if not self._iterations.is_stepped(loop) or not self.has(unit, item):
-            return False, None
-        return True, self.value(unit)
 
     chain = staticmethod(chain)
     """Joins the stepped and the native part of a generator."""

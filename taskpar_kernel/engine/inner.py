@@ -23,8 +23,8 @@ from taskpar_kernel.analysis.loops import units_of
 from taskpar_kernel.analysis.sources import node_of
 from taskpar_kernel.engine.lookahead import Lookahead
 from taskpar_kernel.model.ids import UnitId
-from taskpar_kernel.model.steps import Inner, LoopStep, Step, TopLevel
-from taskpar_kernel.source.rewrite import rewrite
+from taskpar_kernel.model.steps import Inner, LoopStep, Span, Step, TopLevel, Unit
+from taskpar_kernel.source.rewrite import rewritten_body
 from taskpar_kernel.source.twins import may_have_twin, twin_of
 
 if TYPE_CHECKING:
@@ -37,31 +37,59 @@ PLAIN = frozenset(
 """What can be walked as often as one likes."""
 _COLUMNS = frozenset({"Series", "Index", "RangeIndex", "DatetimeIndex"})
 _GROUPED = frozenset({"DataFrameGroupBy", "SeriesGroupBy"})
+_DEEPEST = 8
+"""So many frames of comprehensions, and of our own, may lie between a hook and its loop."""
 _SHORT_S = 0.005
 """A function called again sooner than this is not worth looking into."""
 
 
 class FreeLoop:
-    """One run of a loop that no window of the cell has: its window, and the frame it runs in."""
+    """One run of a loop, or body, that no window of the cell has: its window, and its frame."""
 
     def __init__(
         self,
-        loop: LoopStep,
+        place: LoopStep | Span,
         frame: FrameType,
         namespace: Mapping[str, Any],
         base: Lookahead,
         local: frozenset[str],
         items: Iterable[Any],
     ):
-        self.loop = loop
+        self.place = place
+        self.entered = (0, 0.0)
+        """How many attempts had gone out when home came to it, and how long home had run."""
         self._frame = frame
         self._namespace = namespace
         self.is_global = frame.f_locals is namespace
-        self.units = frozenset(unit.id for unit in units_of(loop.body))
-        self.loops = frozenset(_loops_in([loop]))
-        top = TopLevel(ast.Pass(), (loop,), loop.effects)
-        walked = (loop.clause.iter, items)
+        loop = place if isinstance(place, LoopStep) else None
+        self.steps: tuple[Step, ...] = place.body if isinstance(place, LoopStep) else place.steps
+        self._numbers = frozenset(unit.id for unit in units_of(self.steps))
+        self._numbers |= frozenset(_loops_in(self.steps))
+        top = TopLevel(ast.Pass(), (loop,) if loop else self.steps, place.effects)
+        walked = (loop.clause.iter, items) if loop else None
         self.look = Lookahead((top,), base.dispatch, self.names, base.free_workers, local, walked)
+
+    def surrounds(self, place: LoopStep | Span, frame: FrameType) -> bool:
+        """Whether home is still in it when it comes to `place` in `frame`."""
+        if frame is self._frame:
+            outer, inner = self.place.node, place.node
+            last, end = outer.end_lineno or outer.lineno, inner.end_lineno or inner.lineno
+            return inner is not outer and outer.lineno <= inner.lineno and end <= last
+        around = frame.f_back
+        while around is not None and around is not self._frame:
+            around = around.f_back
+        return around is not None
+
+    def has(self, number: UnitId, frame: FrameType) -> bool:
+        """Whether home, in `frame`, is at the unit or loop of this number in this run of it."""
+        if number not in self._numbers:
+            return False
+        around: FrameType | None = frame
+        for _ in range(_DEEPEST):
+            if around is None or around is self._frame:
+                break
+            around = around.f_back
+        return around is self._frame
 
     def names(self) -> Mapping[str, Any]:
         """Return what the names mean in the frame of the loop now."""
@@ -117,44 +145,49 @@ class InnerCalls:
         self._short: set[UnitId] = set()
         self._next = 1 + max((n for top in tops for n in _numbers(top)), default=0)
         self.loops: dict[UnitId, LoopStep] = {}
+        self.spans: dict[UnitId, Span] = {}
         self.units: set[UnitId] = set()
-        """The units in these loops."""
+        """The units and loops in these."""
         self.off: set[UnitId] = set()
         """Those in loops that are too short to look ahead of."""
         for top in tops:
-            self._add(top.free.loops, frozenset())
+            self._add(top.free, frozenset())
 
-    def _add(self, loops: Sequence[LoopStep], local: frozenset[str]) -> None:
-        for loop in loops:
-            self.loops[loop.id] = loop
-            self._local[loop.id] = local
-            self.units |= {unit.id for unit in units_of(loop.body)}
+    def _add(self, inner: Inner, local: frozenset[str]) -> None:
+        self.loops |= {loop.id: loop for loop in inner.loops}
+        self.spans |= {span.id: span for span in inner.spans}
+        self._local |= {loop.id: local for loop in inner.loops}
+        self._local |= {span.id: local for span in inner.spans}
+        self.units |= {unit.id for unit in units_of(inner.steps)}
+        self.units |= set(_loops_in(inner.steps))
 
-    def in_functions(self) -> list[LoopStep]:
-        """Return the loops of functions that home came to."""
-        return [loop for number, loop in self.loops.items() if self._local[number]]
+    def in_functions(self) -> list[Step]:
+        """Return the loops, and the steps of bodies, of functions that home came to."""
+        loops = [loop for number, loop in self.loops.items() if self._local[number]]
+        spans = [span for number, span in self.spans.items() if self._local[number]]
+        return [*loops, *(step for span in spans for step in span.steps)]
 
     def local_names(self, loop: UnitId) -> frozenset[str]:
         """Return the names of the function in which a loop stands."""
         return self._local[loop]
 
-    def twin_of(self, number: UnitId, function: Any) -> tuple[Any, Sequence[LoopStep]]:
-        """Return the twin of `function`, or itself, for a call; and the loops in it if new."""
+    def twin_of(self, number: UnitId, function: Any) -> tuple[Any, Sequence[Step]]:
+        """Return the twin of `function`, or itself, for a call; and the steps in it if new."""
         if not self.is_long(number):
             return function, ()
         plain = function.__func__ if type(function) is MethodType else function
         if type(plain) is not FunctionType or plain.__module__ != "__main__":
             return function, ()
-        loops: Sequence[LoopStep] = ()
+        steps: Sequence[Step] = ()
         if plain.__code__ not in self._twins:
-            self._twins[plain.__code__], loops = self._taken_apart(plain.__code__)
+            self._twins[plain.__code__], steps = self._taken_apart(plain.__code__)
         made = self._twins[plain.__code__]
         twin = None if made is None else twin_of(plain, *made)
         if twin is None:
-            return function, loops
+            return function, steps
         if type(function) is MethodType:
-            return MethodType(twin, function.__self__), loops
-        return twin, loops
+            return MethodType(twin, function.__self__), steps
+        return twin, steps
 
     def is_long(self, number: UnitId) -> bool:
         """Whether a call, or loop, is not known to be a short one that comes again and again."""
@@ -171,12 +204,14 @@ class InnerCalls:
     def turn_off(self, number: UnitId) -> None:
         """Do not look into this call, or loop, again."""
         self._short.add(number)
-        loop = self.loops.get(number)
-        self.off |= {unit.id for unit in units_of(loop.body)} if loop else set()
+        if number in self.loops:
+            self.off |= {unit.id for unit in units_of(self.loops[number].body)}
+        elif number in self.spans:
+            self.off |= {unit.id for unit in units_of(self.spans[number].steps)}
 
     def _taken_apart(
         self, code: CodeType
-    ) -> tuple[tuple[list[ast.stmt], ast.FunctionDef] | None, Sequence[LoopStep]]:
+    ) -> tuple[tuple[list[ast.stmt], ast.FunctionDef] | None, Sequence[Step]]:
         node = node_of(code)
         if not isinstance(node, ast.FunctionDef) or not may_have_twin(code):
             return None, ()
@@ -185,8 +220,8 @@ class InnerCalls:
         if not inner:
             return None, ()
         self._next = 1 + max(_numbers_of(inner))
-        self._add(inner.loops, local)
-        return ([rewrite(statement, (), inner) for statement in node.body], node), inner.loops
+        self._add(inner, local)
+        return (rewritten_body(node, inner), node), inner.steps
 
 
 def _loops_in(steps: Sequence[Step]) -> Iterator[UnitId]:
@@ -202,7 +237,8 @@ def _numbers(top: TopLevel) -> Iterator[int]:
 
 
 def _numbers_of(inner: Inner) -> Iterator[int]:
-    yield from _numbers_in(inner.loops)
+    yield from _numbers_in(inner.steps)
+    yield from (span.id for span in inner.spans)
     yield from (number for number, _ in inner.calls)
 
 
@@ -211,6 +247,8 @@ def _numbers_in(steps: Sequence[Step]) -> Iterator[int]:
         yield step.id
         if isinstance(step, LoopStep):
             yield from _numbers_in(step.body)
+        elif isinstance(step, Unit):
+            yield from (member.id for member in step.members)
 
 
 __all__ = ["PLAIN", "FreeLoop", "InnerCalls"]

@@ -148,6 +148,17 @@ Step = Unit | HomeStep | LoopStep
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Span:
+    """The body of a function or of a `while` loop: statements that home runs one after another."""
+
+    id: UnitId
+    node: ast.FunctionDef | ast.While
+    effects: Effects
+    line: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Inner:
     """What else of a statement, or of a function's body, can look ahead once home gets there."""
 
@@ -155,9 +166,16 @@ class Inner:
     """Loops inside other control flow: nobody knows before whether and when home comes to them."""
     calls: tuple[tuple[UnitId, ast.Call], ...] = ()
     """Calls of notebook functions that may have such loops in them."""
+    spans: tuple[Span, ...] = ()
+    """Bodies in which several statements could run side by side."""
 
     def __bool__(self) -> bool:
-        return bool(self.loops or self.calls)
+        return bool(self.loops or self.calls or self.spans)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps in it."""
+        return (*self.loops, *(step for span in self.spans for step in span.steps))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,6 +33,9 @@ in between:
     map(f, xs)          →   map(*H.applied(7, 8, f, xs))
     max(xs, key=f)      →   max(H.compared(7, 8, xs, f, max), key=H.key())
 
+The body of a `while` loop, or of a function, in which several statements could run side by side,
+begins with `H.enter(9)`.
+
 Every new node has the position of the one it stands for.
 """
 
@@ -60,12 +63,35 @@ def rewrite(node: ast.stmt, steps: Iterable[Step], inner: Inner | None = None) -
     rewriter = _Rewriter()
     rewriter.learn(steps)
     if inner is not None:
-        rewriter.learn(inner.loops)
+        rewriter.learn(inner.steps)
+        rewriter.spans = {id(span.node): span.id for span in inner.spans}
         rewriter.calls = {id(call): number for number, call in inner.calls}
     if not (rewriter.units or rewriter.loops or rewriter.applied or rewriter.calls):
         return node
     new = rewriter.one(node)
     assert isinstance(new, ast.stmt)
+    return new
+
+
+def rewritten_body(node: ast.FunctionDef, inner: Inner) -> list[ast.stmt]:
+    """Return the body of a function with hooks at what of it can look ahead."""
+    body = [rewrite(statement, (), inner) for statement in node.body]
+    for span in inner.spans:
+        if span.node is node:
+            first = next((s for s in body if not _is_text(s)), body[-1])
+            body.insert(body.index(first), _entering(first, span.id))
+    return body
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _entering(place: ast.stmt, number: UnitId) -> ast.stmt:
+    """Return a statement that says that home enters a body, at the start of `place`."""
+    new = ast.Expr(_hook(place, "enter", number))
+    new.lineno = new.end_lineno = place.lineno
+    new.col_offset = new.end_col_offset = place.col_offset
     return new
 
 
@@ -76,6 +102,7 @@ class _Rewriter:
         self.loops: dict[int, LoopStep] = {}
         self.applied: dict[int, LoopStep] = {}
         self.calls: dict[int, UnitId] = {}
+        self.spans: dict[int, UnitId] = {}
 
     def learn(self, steps: Iterable[Step]) -> None:
         for step in steps:
@@ -95,7 +122,11 @@ class _Rewriter:
     def one(self, node: ast.AST) -> Any:
         unit = self.units.get(id(node))
         if unit is not None:
-            return _at(node, _hooked_unit(unit, node, self.copied(node)))
+            return _at(node, _hooked_unit(unit, node, self.opened(node)))
+        return self.opened(node)
+
+    def opened(self, node: ast.AST) -> Any:
+        """Return the node with hooks for all that is inside of it."""
         loop = self.loops.get(id(node))
         if loop is not None:
             if isinstance(loop.node, ast.For):
@@ -113,6 +144,8 @@ class _Rewriter:
         number = self.calls.get(id(node))
         if number is not None and isinstance(new, ast.Call):
             new.func = _at(new.func, _hook(new.func, "inner", number, new.func))
+        if id(node) in self.spans and isinstance(new, ast.While):
+            new.body.insert(0, _entering(new.body[0], self.spans[id(node)]))
         return new
 
     def field(self, value: Any) -> Any:
