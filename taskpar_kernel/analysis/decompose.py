@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import FunctionType
 
 from taskpar_kernel.analysis.api import advance
 from taskpar_kernel.analysis.blocks import in_blocks
@@ -26,6 +27,7 @@ from taskpar_kernel.analysis.loops import (
     within,
     worth,
 )
+from taskpar_kernel.analysis.names import bindings_of, parameters_of
 from taskpar_kernel.analysis.predict import predict
 from taskpar_kernel.analysis.shapes import (
     arguments,
@@ -41,6 +43,7 @@ from taskpar_kernel.analysis.shapes import (
     names_in,
     plain_names,
 )
+from taskpar_kernel.analysis.sources import node_of
 from taskpar_kernel.analysis.together import WHILE, of_loop
 from taskpar_kernel.model.effects import Effects, Scope
 from taskpar_kernel.model.ids import UnitId
@@ -81,7 +84,8 @@ def decompose(
         predicted.append((node, effects, scope))
         scope = advance(scope, node, effects)
     work = _Decomposer(eager, [line.encode() for line in lines], objects)
-    work.alone = eager or independent(effects for _, effects, _ in predicted) < _ENOUGH
+    work.single = independent(effects for _, effects, _ in predicted) < _ENOUGH
+    work.alone = eager or work.single
     return tuple(
         work.top_level(node, effects, seen, shown=i in interactive)
         for i, (node, effects, seen) in enumerate(predicted)
@@ -129,13 +133,14 @@ class _Decomposer(Compounds):
             self.taken = {loop.node for loop in loops_of(steps)}
             inner = self.inner([node], scope)
             self.taken = set()
-            if inner and isinstance(node, ast.While):
+            if (inner.loops or inner.spans) and isinstance(node, ast.While):
                 steps = (self.home(node, effects, scope, ()),)
             return TopLevel(node, steps, effects, inner)
         if any(isinstance(step, LoopStep) for step in steps):
             return TopLevel(node, steps, effects)
         inner = self.inner([node], scope)
-        if inner.loops:  # more can overlap inside of it than if it went out as a whole
+        # more can overlap inside of it than if it went out as a whole, or alone
+        if inner.loops or (self.single and self.opens_inside(inner, scope)):
             steps = (self.home(node, effects, scope, ()),)
         return TopLevel(node, steps, effects, inner)
 
@@ -206,13 +211,44 @@ class _Decomposer(Compounds):
 
     def is_method(self, call: ast.Call) -> bool:
         """Whether a call may be one of a method of the notebook's classes, by its name."""
-        if not isinstance(call.func, ast.Attribute):
-            return False
+        return isinstance(call.func, ast.Attribute) and call.func.attr in self.methods_by_name()
+
+    def methods_by_name(self) -> Mapping[str, FunctionType]:
+        """Return the methods of the notebook's classes; of one name, any."""
         if self.methods is None:
             kinds = (v for v in self.objects.values() if isinstance(v, type))
             own = (vars(k) for k in kinds if k.__module__ == "__main__")
-            self.methods = frozenset(name for members in own for name in members)
-        return call.func.attr in self.methods
+            self.methods = {
+                name: member
+                for members in own
+                for name, member in members.items()
+                if isinstance(member, FunctionType)
+            }
+        return self.methods
+
+    def opens_inside(self, inner: Inner, scope: Scope) -> bool:
+        """Whether one of the functions called has something in it that could look ahead."""
+        return any(self.is_openable(call.func, scope) for _, call in inner.calls)
+
+    def is_openable(self, function: ast.expr, scope: Scope) -> bool:
+        """Whether a function of the notebook has loops or statements that could overlap."""
+        made: object = None
+        if isinstance(function, ast.Attribute):
+            made = self.methods_by_name().get(function.attr)
+        elif isinstance(function, ast.Name):
+            made = scope.definitions.get(function.id, scope.objects.get(function.id))
+        if isinstance(made, FunctionType):
+            node, code = node_of(made.__code__), made.__code__
+            local = frozenset((*code.co_varnames, *code.co_cellvars, *code.co_freevars))
+        else:
+            node, local = None, frozenset()
+            if isinstance(made, ast.FunctionDef):
+                node = made
+                local = bindings_of(made.body, parameters_of(made.args)).local
+        if not isinstance(node, ast.FunctionDef):
+            return False
+        inside = decompose_function(node, local, self.objects, 0)
+        return bool(inside.loops or inside.spans)
 
     def statement(
         self, node: ast.stmt, effects: Effects, scope: Scope, *, shown: bool = False

@@ -73,6 +73,8 @@ def only_once(node: ast.expr, scope: Scope) -> bool:
         made_by = _object(node.func, scope)
         if type(made_by) is FunctionType:
             return bool(made_by.__code__.co_flags & _GENERATOR)
+        if any(made_by is maker for maker in _OVER):
+            return any(only_once(each, scope) for each in node.args)
         return any(made_by is maker for maker in _ONCE)
     obj = _object(node, scope)
     if obj is MISSING:
@@ -80,7 +82,8 @@ def only_once(node: ast.expr, scope: Scope) -> bool:
     return hasattr(type(obj), "__next__") or type(obj).__module__ == "__main__"
 
 
-_ONCE: Final = (map, filter, zip, enumerate, reversed, iter)
+_ONCE: Final = (map, filter, iter)
+_OVER: Final = (zip, enumerate, reversed)
 _GENERATOR: Final = 0x20
 
 
@@ -114,9 +117,9 @@ def _is_walkable(obj: object) -> bool:
     root = str(kind.__module__).partition(".")[0]
     if root == "pandas":
         return kind.__name__ in _FRAMES
-    return (root, kind.__name__) in _ARRAYS or (
-        root == "numpy" and any(base.__name__ == "generic" for base in kind.__mro__)
-    )
+    if (root, kind.__name__) in _ARRAYS:
+        return bool(obj.ndim == 1)  # type: ignore[attr-defined]  # a row is made anew each time
+    return bool(root == "numpy" and any(base.__name__ == "generic" for base in kind.__mro__))
 
 
 def _harmless_call(node: ast.Call, scope: Scope) -> bool:
@@ -203,6 +206,8 @@ def _harmless_attribute(node: ast.Attribute, scope: Scope) -> bool:
         return True
     kind = type(_object(node.value, scope))
     root = str(kind.__module__).partition(".")[0]
+    if (root, kind.__name__) in _ARRAYS and node.attr == "flat":
+        return True
     return root in {"numpy", "pandas"} and node.attr in {"shape", "size", "columns", "index", "T"}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from types import FunctionType
 
 from taskpar_kernel.analysis.loops import loops_of, units_of
 from taskpar_kernel.analysis.predict import predict
@@ -29,14 +30,17 @@ class Maker:
         self.lines = lines
         self.next_id = 0
         self.alone = True
+        """Whether calls are taken out of statements that would else go out as a whole."""
+        self.single = False
+        """Whether nothing in the cell could run beside a statement that goes out as a whole."""
         self.inside = 0
         self.straight = False
         """Whether loops are left to those who come to them."""
         self.by_value = False
         """Whether a loop's iterable will be there, evaluated, when its steps are asked for."""
         self.objects = objects
-        self.methods: frozenset[str] | None = None
-        """The names of all methods of the notebook's classes, once asked for."""
+        self.methods: dict[str, FunctionType] | None = None
+        """The methods of the notebook's classes by name, once asked for."""
         self.local: frozenset[str] = frozenset()
         """The names of the function whose body is taken apart; empty: it is the notebook's."""
         self.together: dict[ast.AST, Together] = {}

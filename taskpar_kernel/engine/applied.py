@@ -18,7 +18,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from taskpar_kernel.engine.inner import PLAIN
+from taskpar_kernel.engine.walking import PLAIN
 from taskpar_kernel.model.ids import UnitId
 
 if TYPE_CHECKING:

@@ -29,11 +29,12 @@ from taskpar_kernel.engine.applied import AppliedHooks
 from taskpar_kernel.engine.facts import CellFacts, facts_of
 from taskpar_kernel.engine.history import SLOWER_AHEAD, why_home
 from taskpar_kernel.engine.hometime import HomeTime
-from taskpar_kernel.engine.inner import FreeLoop, InnerCalls, walkable
+from taskpar_kernel.engine.inner import FreeLoop, InnerCalls
 from taskpar_kernel.engine.iterations import SHORT_S, Iterations, Progress
 from taskpar_kernel.engine.lookahead import WORTH_S, Lookahead, Moment
 from taskpar_kernel.engine.stream import Instance, Order
 from taskpar_kernel.engine.taking import Scene, Taking
+from taskpar_kernel.engine.walking import both_ways, is_temporary
 from taskpar_kernel.model.effects import Effects, Touch, combined
 from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.refusal import Refusal
@@ -452,10 +453,13 @@ class CellRun(AppliedHooks):
         self._iterations.enter(number)
         step = self._inner.loops.get(number)
         if step is not None:
-            items = walkable(iterable) if self._inner.is_long(number) else None
-            if items is None:
+            names = ChainMap(frame.f_locals, frame.f_globals)
+            temporary = is_temporary(step.clause.iter, names)
+            is_long = self._inner.is_long(number)
+            walks = both_ways(iterable, temporary=temporary) if is_long else None
+            if walks is None:
                 return self._iterations.leave_alone(number, iterable)
-            iterable = items
+            iterable, items = walks
             self._enter(step, frame, items)
         elif self._frees:
             self._comes_back(number, frame)

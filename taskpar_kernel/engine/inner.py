@@ -11,11 +11,10 @@ pay, and the original goes on in all other cases.
 from __future__ import annotations
 
 import ast
-import inspect
 import time
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import FrameType, FunctionType, GeneratorType, MethodType
+from types import FrameType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.analysis.decompose import decompose_function
@@ -30,13 +29,6 @@ from taskpar_kernel.source.twins import may_have_twin, twin_of
 if TYPE_CHECKING:
     from types import CodeType
 
-PLAIN = frozenset(
-    {list, tuple, range, dict, set, frozenset, str, bytes}
-    | {type({}.keys()), type({}.values()), type({}.items())}
-)
-"""What can be walked as often as one likes."""
-_COLUMNS = frozenset({"Series", "Index", "RangeIndex", "DatetimeIndex"})
-_GROUPED = frozenset({"DataFrameGroupBy", "SeriesGroupBy"})
 _DEEPEST = 8
 """So many frames of comprehensions, and of our own, may lie between a hook and its loop."""
 _SHORT_S = 0.005
@@ -96,42 +88,6 @@ class FreeLoop:
         if self.is_global:
             return self._namespace
         return ChainMap(dict(self._frame.f_locals), self._namespace)  # type: ignore[arg-type]
-
-
-def walkable(iterable: Any) -> Any:
-    """Return what home and the look-ahead may both walk in place of `iterable`, or None.
-
-    Walking it leaves no trace, and gives the same objects to both. Groups of a frame, and the
-    splits of a cross-validation that draws nothing, are made at once: nobody can tell when.
-    """
-    kind = type(iterable)
-    if kind in PLAIN:
-        return iterable
-    package = kind.__module__.partition(".")[0]
-    if package == "numpy" and kind.__name__ == "ndarray":
-        return iterable if iterable.ndim == 1 and not iterable.dtype.hasobject else None
-    if package == "pandas":
-        if kind.__name__ in _COLUMNS:
-            return iterable
-        return list(iterable) if kind.__name__ in _GROUPED else None
-    if kind is GeneratorType and _is_plain_split(iterable):
-        return list(iterable)
-    return None
-
-
-def _is_plain_split(generator: GeneratorType[Any, Any, Any]) -> bool:
-    """Whether a new generator is `split` of scikit-learn, and draws nothing that others share."""
-    code, frame = generator.gi_code, generator.gi_frame
-    if frame is None or code.co_name != "split":
-        return False
-    if frame.f_globals.get("__name__") != "sklearn.model_selection._split":
-        return False
-    if inspect.getgeneratorstate(generator) != inspect.GEN_CREATED:
-        return False
-    splitter = frame.f_locals.get("self")
-    return type(getattr(splitter, "random_state", 0)) is int or not getattr(
-        splitter, "shuffle", True
-    )
 
 
 class InnerCalls:
@@ -251,4 +207,4 @@ def _numbers_in(steps: Sequence[Step]) -> Iterator[int]:
             yield from (member.id for member in step.members)
 
 
-__all__ = ["PLAIN", "FreeLoop", "InnerCalls"]
+__all__ = ["FreeLoop", "InnerCalls"]

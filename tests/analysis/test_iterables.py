@@ -14,7 +14,7 @@ from taskpar_kernel.model.effects import Scope
 
 YES = (
     """
-xs|t|text|d|s|range(3)|range(n)|range(0, n, 2)|X|y|col|df.index|df.columns|[1, 2]|(n, x)|{1, 2}|[xs, ys]
+xs|t|text|d|s|range(3)|range(n)|range(0, n, 2)|X.flat|y|col|df.index|df.columns|[1, 2]|(n, x)|{1, 2}|[xs, ys]
 enumerate(xs)|enumerate(xs, start=1)|zip(xs, ys)|zip(xs, ys, strict=True)|reversed(xs)|list(xs)|sorted(xs)
 sorted(xs, reverse=True)|d.items()|d.keys()|d.values()|range(len(xs))|range(n + 1)|range(n * 2 - 1)
 range(-n, n)|xs + ys|[0] * n|xs[1:]|xs[:n]|nested[0]|nested[n]|d['a']|text[1:]|itertools.product(xs, ys)
@@ -30,7 +30,7 @@ NO = (
 dd|unknown|f(xs)|map(str, xs)|filter(None, xs)|iter(xs)|(i for i in xs)|[i for i in xs]|open('p')|dd['k']|dd.items()
 obj|zip(xs, unknown)|xs.copy()|sorted(xs, key=str)|sorted(users)|users[0]|df|df.iterrows()|df.groupby('a')
 range(2 ** n)|unknown.items()|range(*xs)|itertools.count|q|own|enumerate(own)|hidden|range(hidden)|rng|lambda: xs
-sorted(mixed)|np.random.rand(3)|x if n else xs|np|len
+sorted(mixed)|X|xs.flat|np.random.rand(3)|x if n else xs|np|len
 """.replace("\n", "|")
     .strip("|")
     .split("|")
