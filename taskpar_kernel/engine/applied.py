@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -83,18 +83,18 @@ class AppliedHooks(ABC):
         """Return the value of the expression whose outcome was just taken."""
 
     @abstractmethod
-    def rest(self, number: int) -> Iterator[Any]:
+    def rest(self, number: int) -> Iterable[Any]:
         """Return what a stepped loop will have left for the native one."""
 
     @abstractmethod
     def _walked(self, number: UnitId, iterable: Any, frame: FrameType) -> Any:
-        """Return an iterator over `iterable` that knows how far home is, or itself."""
+        """Return an iterator over `iterable` that knows how far home is; (): all is left."""
 
     def applied(self, number: int, unit: int, function: Any, iterable: Any) -> tuple[Any, Any]:
         """Return what `map` and `filter` call and walk in place of these."""
         walked = self._walked(UnitId(number), iterable, sys._getframe(1))
-        if walked is iterable:
-            return function, iterable
+        if walked == ():
+            return function, self.rest(number)
         applied = Applied(function, partial(self._outcome_for, UnitId(number), unit))
         return applied, chain(map(applied.note, walked), self.rest(number))
 
@@ -104,7 +104,7 @@ class AppliedHooks(ABC):
         items = list(iterable) if by is sorted and type(iterable) in PLAIN else iterable
         walked = self._walked(loop, items, sys._getframe(1))
         take = partial(self._outcome_for, loop, unit)
-        if walked is items or (by is sorted and items is iterable):
+        if walked == () or (by is sorted and items is iterable):
             self._key = function
             return iterable
         if by is sorted:  # it takes all items before it calls anything

@@ -92,6 +92,7 @@ class Iterations:
     def enter(self, loop: UnitId) -> None:
         """Home comes to the loop."""
         self._index[loop] = -1
+        self._left.pop(loop, None)
 
     def at(self, loop: UnitId, index: int) -> None:
         """Home begins iteration `index`."""
