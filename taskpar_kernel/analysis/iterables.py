@@ -69,6 +69,8 @@ def scalars_only(node: ast.expr, values: Mapping[str, object]) -> bool:
 
 def only_once(node: ast.expr, scope: Scope) -> bool:
     """Whether an iterable is surely one that can be walked but once, or by the user's own code."""
+    if isinstance(node, ast.GeneratorExp):
+        return True
     if isinstance(node, ast.Call):
         made_by = _object(node.func, scope)
         if type(made_by) is FunctionType:

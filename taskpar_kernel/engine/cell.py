@@ -174,7 +174,8 @@ class CellRun(AppliedHooks):
 
     def facts(self) -> CellFacts:
         """Return what explains the run once it is over."""
-        return facts_of(self._tops, self._inner.in_functions())
+        kept = tuple(self._inner.together.values())
+        return facts_of(self._tops, self._inner.in_functions(), kept)
 
     def _arrive(self, order: Order) -> None:
         """Home has come to `order`: account for what it ran since the last hook."""
@@ -458,6 +459,8 @@ class CellRun(AppliedHooks):
             is_long = self._inner.is_long(number)
             walks = both_ways(iterable, temporary=temporary) if is_long else None
             if walks is None:
+                if is_long:
+                    self._inner.keep(step, iterable)
                 return self._iterations.leave_alone(number, iterable)
             iterable, items = walks
             self._enter(step, frame, items)

@@ -48,15 +48,20 @@ class CellFacts:
     together: tuple[Together, ...] = ()
 
 
-def facts_of(tops: Iterable[TopLevel], inner: Iterable[Step] = ()) -> CellFacts:
-    """Return the facts of a cell; `inner`: steps inside functions that home came to."""
+def facts_of(
+    tops: Iterable[TopLevel], inner: Iterable[Step] = (), kept: Iterable[Together] = ()
+) -> CellFacts:
+    """Return the facts of a cell.
+
+    `inner`: steps inside functions that home came to; `kept`: loops that only home could walk.
+    """
     tops = tuple(tops)
     steps: list[StepFact] = []
     for number, top in enumerate(tops):
         steps += _facts(top.steps, number, (), whole=len(top.steps) == 1)
         steps += _facts(top.free.steps, number, (), whole=False)
     steps += _facts(inner, -1, (), whole=False)
-    together = tuple(kept for top in tops for kept in top.together)
+    together = (*(kept for top in tops for kept in top.together), *kept)
     return CellFacts(tuple(steps), tuple(top.effects for top in tops), together)
 
 

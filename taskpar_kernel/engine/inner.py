@@ -22,6 +22,7 @@ from taskpar_kernel.analysis.loops import units_of
 from taskpar_kernel.analysis.sources import node_of
 from taskpar_kernel.engine.lookahead import Lookahead
 from taskpar_kernel.model.ids import UnitId
+from taskpar_kernel.model.refusal import Refusal, Together
 from taskpar_kernel.model.steps import Inner, LoopStep, Span, Step, TopLevel, Unit
 from taskpar_kernel.source.rewrite import rewritten_body
 from taskpar_kernel.source.twins import may_have_twin, twin_of
@@ -104,6 +105,8 @@ class InnerCalls:
         self.spans: dict[UnitId, Span] = {}
         self.units: set[UnitId] = set()
         """The units and loops in these."""
+        self.together: dict[UnitId, Together] = {}
+        """The loops that home came to and found that only it can walk them."""
         self.off: set[UnitId] = set()
         """Those in loops that are too short to look ahead of."""
         for top in tops:
@@ -156,6 +159,16 @@ class InnerCalls:
             self.turn_off(number)
             return False
         return True
+
+    def keep(self, loop: LoopStep, iterable: Any) -> None:
+        """Note that only home can walk what a loop goes through."""
+        shown = " ".join(ast.unparse(loop.clause.iter).split())
+        text = f"the loop goes through `{shown}`, which only home may advance"
+        if not hasattr(type(iterable), "__next__"):
+            text = f"the loop goes through `{shown}`, whose own code would run"
+        last = loop.node.end_lineno or loop.line
+        refusal = Refusal("iterable", text, (shown,), loop.line)
+        self.together[loop.id] = Together(loop.line, last, loop.text, refusal)
 
     def turn_off(self, number: UnitId) -> None:
         """Do not look into this call, or loop, again."""

@@ -124,10 +124,12 @@ class _Explanation:
 
     def _kept_together(self, record: StatementRecord, fact: StepFact | None) -> Together | None:
         """Return the first loop in a statement that was not taken apart for a reason."""
-        if fact is None or not fact.whole:
+        if fact is None:
             return None
         for kept in self.facts.together:
-            inside = record.line <= kept.line and kept.end_line <= fact.end_line
+            same = (kept.line, kept.end_line) == (record.line, fact.end_line)
+            around = record.line <= kept.line and kept.end_line <= fact.end_line
+            inside = same or (fact.whole and around)
             if inside and kept.refusal.kind != "trivial":
                 return kept
         return None

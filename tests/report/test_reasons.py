@@ -22,6 +22,7 @@ from taskpar_kernel.engine.reasons import STARTING
 from taskpar_kernel.model.refusal import Refusal
 
 DRAWN = "draws on the current figure, which lives at home"
+NOT_AHEAD = "which cannot be evaluated ahead of its turn"
 ONLY_HOME = "which only home may advance"
 UNKNOWN_X = Refusal("depends", "`a` is not known yet", ("a",))
 
@@ -92,6 +93,50 @@ LOOPS = [
                 "the loop goes through `map(f, xs)`, which cannot be evaluated ahead of its turn",
             ),
         ),
+    ),
+    Case(
+        "for i in zip(it, xs):\n    f(i)",
+        ((1, "iterable", f"the loop goes through `it`, a list_iterator, {ONLY_HOME}"),),
+    ),
+    Case(
+        "for i in (f(x) for x in xs):\n    f(i)",
+        (
+            (
+                1,
+                "iterable",
+                f"the loop goes through `(f(x) for x in xs)`, {NOT_AHEAD}",
+            ),
+        ),
+    ),
+    Case(
+        "try:\n    for i in xs:\n        x = f(x, i)\nexcept ValueError:\n    pass",
+        ((2, "carried", "each iteration uses `x` of the one before (line 3)"),),
+    ),
+    Case(
+        "for i in xs:\n    try:\n        x = f(x, i)\n    except ValueError:\n        pass",
+        ((1, "carried", "each iteration uses `x` of the one before (line 3)"),),
+    ),
+    Case(
+        "for i in xs:\n    with lock:\n        x = f(x)",
+        (
+            (
+                1,
+                "blocked-handle",
+                "line 2: `lock` makes or uses an open handle, generator, iterator or lock",
+            ),
+        ),
+    ),
+    Case(
+        "r = list(map(f, gen))",
+        ((1, "iterable", f"the loop goes through `gen`, a generator, {ONLY_HOME}"),),
+    ),
+    Case(
+        "r = max(doubled, key=f)",
+        ((1, "iterable", f"the loop goes through `doubled`, a map, {ONLY_HOME}"),),
+    ),
+    Case(
+        "r = list(map(model.fit, xs))",
+        ((1, "carried-object", "each iteration uses `model` of the one before (line 1)"),),
     ),
     Case(
         "for d['b'] in xs:\n    f(d)",

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import pytest
 from source_cases import fresh
 
-from taskpar_kernel.analysis.decompose import decompose
+from taskpar_kernel.analysis.decompose import decompose, decompose_function
 from taskpar_kernel.model.steps import LoopStep, Step, Unit
 
 CASES = r"""
@@ -198,3 +198,52 @@ def test_numbers_are_unique_and_in_program_order(source: str) -> None:
     for top in decompose(ast.parse(text).body, fresh(), eager=True):
         learn(top.steps)
     assert numbers == sorted(set(numbers))
+
+
+BODIES = r"""
+a = f(1)\n    b = f(2)\n    return a, b | (f(1)) (f(2)) home
+a = f(q)\n    b = f(a)\n    c = f(2)\n    return b | (f(q)) (f(a)) (f(2)) home
+a = f(q)\n    return f(a) | none
+return f(f(q), f(2)) | none
+rows.append(f(1))\n    return f(q) | (f(1)) home+ (f(q)) home+
+try:\n        a = f(1)\n    finally:\n        b = f(q) | (f(1)) (f(q)) home+
+if q:\n        a = f(1)\n    else:\n        a = f(2)\n    return a | (f(1)) (f(2)) home+ home
+a = [f(x) for x in xs]\n    return a | none
+a = [f(x) for x in xs]\n    b = f(q)\n    return a, b | ([f(x) for x in xs]) (f(q)) home
+for x in xs: rows.append(f(x))\n    return f(q) | none
+""".strip().split("\n")
+"""Bodies of functions, and their steps if several of them could overlap."""
+
+
+@pytest.mark.parametrize("case", BODIES)
+def test_bodies_of_functions(case: str) -> None:
+    body, expected = case.replace("\\n", "\n").rsplit(" | ", 1)
+    (node,) = ast.parse(f"def study(q):\n    {body}").body
+    assert isinstance(node, ast.FunctionDef)
+    local = frozenset({"q", "a", "b", "c", "x"})
+    inner = decompose_function(node, local, fresh(), 1)
+    found = [shown(span.steps) for span in inner.spans] or ["none"]
+    assert found == [expected]
+
+
+def test_the_rounds_of_a_while_loop_are_bodies() -> None:
+    source = "while n:\n    a = f(n)\n    b = f(2)\n    n -= 1"
+    (top,) = decompose(ast.parse(source).body, fresh())
+    assert shown(top.steps) == "home"
+    assert [shown(span.steps) for span in top.free.spans] == ["(a = f(n)) (b = f(2)) home"]
+
+
+STUDY = "def study(q):\n    a = f(q)\n    b = f(2)\n    return a, b"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("r = study(1)", "home"),
+        ("r = f(1)", "(r = f(1))"),
+        ("r = study(1)\nq = f(2)", "(r = study(1))"),
+    ],
+)
+def test_a_call_that_would_go_out_alone_is_opened_at_home(source: str, expected: str) -> None:
+    tops = decompose(ast.parse(f"{STUDY}\n{source}").body, fresh() | {"__name__": "__main__"})
+    assert shown(tops[1].steps) == expected
