@@ -63,10 +63,14 @@ class _Seat:
 
 @dataclass(slots=True)
 class Bench:
-    """The kernels of one process. It compares; it makes no program and shrinks none."""
+    """The kernels of one process. It compares; it makes no program and shrinks none.
+
+    `renewed` counts the kernels that were replaced because `reset` could not undo a program.
+    """
 
     folder: Path
     limit_s: float = 20.0
+    renewed: int = 0
     _seats: dict[str, _Seat] = field(default_factory=dict)
 
     def __enter__(self) -> Bench:
@@ -105,7 +109,13 @@ class Bench:
         seat = self._seat(mode)
         seat.runs += 1
         try:
-            return seat.front.notebook(cells, limit_s=self.limit_s)
+            if seat.front.reset():
+                self.renewed += 1
+                self.renew(mode)
+                seat = self._seat(mode)
+                seat.runs += 1
+                seat.front.reset()
+            return seat.front.notebook(cells, limit_s=self.limit_s, clean=True)
         except Exception as error:  # noqa: BLE001 - a kernel that hung or died answers in many ways
             stacks = f"{type(error).__name__}: {error}\n{seat.front.stacks()}"
             self.renew(mode)
