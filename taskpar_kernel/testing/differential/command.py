@@ -34,6 +34,7 @@ class Options:
     limit_s: float
     every: bool
     seconds: float
+    first: bool
     out: Path
 
 
@@ -93,6 +94,7 @@ def _share(options: Options, seeds: range) -> tuple[Tally, list[Finding]]:
         options.limit_s,
         options.every,
         options.seconds,
+        options.first,
     )
     runner.run(seeds)
     return runner.tally, runner.findings
@@ -143,6 +145,7 @@ def _options(given: argparse.Namespace, table: dict[str, Hazard]) -> Options:
         given.limit_s,
         given.every,
         given.seconds,
+        given.first,
         given.out,
     )
 
@@ -165,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--limit-s", type=float, default=20.0, help="seconds a cell may take (20)")
     add("--every", action="store_true", help="each program in each mode, not in one of them")
     add("--seconds", type=float, default=inf, help="begin no program later than that")
+    add("--first", action="store_true", help="stop at the first difference")
     add("--tally", type=Path, help="add the numbers to those in this file, and tell the sum")
     add("--out", type=Path, default=Path("out/equality"), help="folder for what is found")
     add("--list", action="store_true", help="name the hazards, and stop")

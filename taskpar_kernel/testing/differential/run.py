@@ -57,7 +57,7 @@ class Runner:
     """Runs programs on one bench. `most` findings are shrunk; the others are counted.
 
     `every`: each program runs in each mode; else the programs take the modes in turn, by seed.
-    `seconds`: no program is begun later than that.
+    `seconds`: no program is begun later than that. `first`: nor after the first difference.
     """
 
     table: Mapping[str, Hazard]
@@ -67,6 +67,7 @@ class Runner:
     limit_s: float = 20.0
     every: bool = False
     seconds: float = inf
+    first: bool = False
     tally: Tally = field(default_factory=Tally)
     findings: list[Finding] = field(default_factory=list)
 
@@ -78,7 +79,7 @@ class Runner:
             Bench(Path(place) / "cwd", self.limit_s) as bench,
         ):
             for number, seed in enumerate(seeds, 1):
-                if time.perf_counter() > end_s:
+                if time.perf_counter() > end_s or (self.first and self.tally.failed):
                     break
                 self._one(bench, make_program(seed, self.table))
                 if number % _TELL == 0:

@@ -115,9 +115,14 @@ class Tally:
         plain = {name: whole[name] for name in _PLAIN}
         return cls(modes, Counter(whole["hazards"]), **plain)
 
+    @property
+    def failed(self) -> int:
+        """Return how often a program differed or hung."""
+        return sum(c.differences + c.hangs for c in self.modes.values())
+
     def is_good(self) -> bool:
         """Whether nothing differed, nothing hung, and enough was run ahead."""
-        return not any(c.differences or c.hangs for c in self.modes.values()) and not any(
+        return not self.failed and not any(
             mode.name == "eager" and (c.ahead < LEAST_AHEAD or c.share < LEAST_COMMITTED)
             for mode, c in self.modes.items()
         )
