@@ -7,6 +7,7 @@ configuration file, the environment, the defaults.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -48,8 +49,9 @@ def usable_cores() -> int:
     return max(1, min(cores, quota) if quota else cores)
 
 
+@functools.cache
 def _cgroup_quota() -> int | None:
-    """Return the whole cores a cgroup grants, or None where there is no limit."""
+    """Return the whole cores a cgroup grants, or None where there is no limit; asked once."""
     try:
         words = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         if words[0] != "max":

@@ -59,6 +59,8 @@ def begin(stacks: str) -> str:
         np=np.get_printoptions(),
         mpl=mpl.rcParams.copy(),
         switch=sys.getswitchinterval(),
+        callbacks={name: list(kept) for name, kept in shell.events.callbacks.items()},
+        transformers=list(shell.ast_transformers),
     )
     reset()
     KEPT.update(clean=_found())
@@ -101,6 +103,9 @@ def _names() -> None:
     shell.reset(new_session=True)
     shell.user_ns.pop("__warningregistry__", None)
     shell.ast_node_interactivity = "last_expr"
+    shell.ast_transformers[:] = KEPT["transformers"]
+    for name, callbacks in KEPT["callbacks"].items():
+        shell.events.callbacks[name][:] = callbacks
     kept = vars(builtins)
     for name in set(kept) - set(KEPT["builtins"]):
         del kept[name]

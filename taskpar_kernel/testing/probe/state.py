@@ -88,6 +88,7 @@ def world() -> dict[str, object]:
         "signals": [str(signal.getsignal(s)) for s in (signal.SIGINT, signal.SIGALRM)],
         "threads": _threads(),
         "gc": [gc.isenabled(), gc.get_threshold()],
+        "callbacks": _callbacks(),
         **_logging(),
         **_libraries(),
     }
@@ -118,6 +119,15 @@ def _threads() -> list[str]:
         for t in threading.enumerate()
         if not t.daemon and t is not threading.main_thread() and t.name.startswith("user")
     )
+
+
+def _callbacks() -> dict[str, list[str]]:
+    """Return the names of the functions that the shell calls around cells, event by event."""
+    shell: Any = get_ipython()
+    return {
+        event: [c.__name__ for c in callbacks if c not in KEPT["callbacks"][event]]
+        for event, callbacks in shell.events.callbacks.items()
+    }
 
 
 def _logging() -> dict[str, object]:
