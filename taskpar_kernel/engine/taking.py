@@ -21,6 +21,7 @@ from taskpar_kernel.engine.history import History, changed, failed
 from taskpar_kernel.engine.lookahead import Lookahead, Moment
 from taskpar_kernel.engine.passage import Passage
 from taskpar_kernel.engine.signals import deferred_interrupts
+from taskpar_kernel.engine.splits import is_split
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME
 from taskpar_kernel.model.refusal import Refusal
@@ -175,7 +176,14 @@ class Taking:
                 return changed(f"what `{name}` is bound to was changed in between", name)
         if ledger.ambient_mark() != attempt.ambient:
             return Refusal("squashed-ambient", "process-wide state was changed in between")
-        return self._different_prelude(attempt, scene)
+        return self._different_prelude(attempt, scene) or self._split(attempt, scene)
+
+    def _split(self, attempt: AttemptRecord, scene: Scene) -> Refusal | None:
+        """Return None unless its worker saw two objects where home has one."""
+        inputs = attempt.inputs if attempt.replica is None else (*attempt.inputs, attempt.replica)
+        if is_split(inputs, scene.ledger.bundles):
+            return changed("it was sent copies of an object that another of its inputs holds")
+        return None
 
     @staticmethod
     def _rebound(
@@ -315,6 +323,11 @@ class Taking:
             for name in self._session.costs.changes(step)
             if name in names and any(name == n for n, _ in attempt.reads)
         }
+        keys_read = tuple(bundle.key for bundle in attempt.inputs)
+        attempt.outcome.sources = keys_read
+        if attempt.replica is not None:
+            attempt.replica.sources = keys_read
+            attempt.outcome.sources += (attempt.replica.key,)
         scene.ledger.take_in(attempt.outcome, opened)
         keys = opened.changed_keys()
         changed = frozenset(n for n, b in attempt.reads if b.key in keys)
