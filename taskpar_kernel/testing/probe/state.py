@@ -31,6 +31,8 @@ from taskpar_kernel.testing.probe.values import Digest, short
 _HIDDEN = {"In", "Out", "_dh", "_ih", "_oh", "_exit_code", "exit", "quit", "get_ipython", "open"}
 _OTHERS = ("asyncio", "concurrent", "taskpar", "IPKernelApp", "TaskPar")
 """Loggers of the kernel's own."""
+_UNSTEADY = ("TASKPAR_", "JPY_", "KMP_")
+"""Beginnings of variables that are the kernel's own, or set by a library's first import."""
 _PATCHABLE = (("math", "sqrt"), ("json", "dumps"), ("time", "sleep"), ("random", "random"))
 _STACK = 3000
 
@@ -69,7 +71,7 @@ def world() -> dict[str, object]:
     """Return what a statement can change outside of the namespace."""
     return {
         "cwd": str(Path.cwd()),
-        "environ": {k: v for k, v in os.environ.items() if not k.startswith(("TASKPAR_", "JPY_"))},
+        "environ": {k: v for k, v in os.environ.items() if not k.startswith(_UNSTEADY)},
         "path": [
             [p for p in sys.path if p not in KEPT["path"]],
             [p for p in KEPT["path"] if p not in sys.path],
