@@ -149,8 +149,10 @@ class Own:
 
     def deepen(self, package: str) -> None:
         """Take in the classes and functions of a package's modules; of all, if it has no name."""
-        packages = (package,) if package else tuple(self._shallow)
-        for name in [name for top in packages for name in self._shallow.pop(top, ())]:
+        with self._updating:
+            packages = (package,) if package else tuple(self._shallow)
+            names = [name for top in packages for name in self._shallow.pop(top, ())]
+        for name in names:
             module = self._modules[name]()
             for key, value in _values_of(module) if module is not None else ():
                 if getattr(value, "__module__", None) != name:
