@@ -92,6 +92,14 @@ BROKEN = (
         60,
     ),
     Broken(
+        "copies beside outcomes not looked for",
+        "engine/splits.py",
+        "    distinct = {b.key: b for b in inputs}.values()\n",
+        "    distinct: list[Bundle] = []\n",
+        "alias-through-outcomes,alias-and-view-through-outcomes,class-attribute,list-in-list",
+        60,
+    ),
+    Broken(
         "the gate open",
         "worker/gate.py",
         "        self._thread = threading.get_ident()\n        self._ask = ask\n",
