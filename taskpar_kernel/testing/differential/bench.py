@@ -55,6 +55,10 @@ class UnsteadyError(Exception):
     """The reference itself hung or lost its kernel: the program says nothing."""
 
 
+class NoKernelError(Exception):
+    """A kernel did not start, however often it was tried."""
+
+
 @dataclass(slots=True)
 class _Seat:
     """One kernel, and how many programs it has run."""
@@ -118,6 +122,8 @@ class Bench:
                 seat.runs += 1
                 seat.front.reset()
             return seat.front.notebook(cells, limit_s=self.limit_s, clean=True)
+        except NoKernelError:
+            raise
         except Exception as error:  # noqa: BLE001 - a kernel that hung or died answers in many ways
             stacks = f"{type(error).__name__}: {error}\n{seat.front.stacks()}"
             self.renew(mode)
@@ -133,13 +139,13 @@ class Bench:
         return seat
 
     def _started(self, mode: Mode | None) -> Front:
-        for left in reversed(range(_STARTS)):
+        why: Exception | None = None
+        for _ in range(_STARTS):
             try:
                 return self._start(mode)
-            except (TimeoutError, HangError, RuntimeError):  # the machine may be busy otherwise
-                if not left:
-                    raise
-        raise AssertionError("unreachable")
+            except (TimeoutError, HangError, RuntimeError) as error:
+                why = error
+        raise NoKernelError(f"no kernel for {mode or REFERENCE} after {_STARTS} starts: {why}")
 
     def _start(self, mode: Mode | None) -> Front:
         kernel, environ = (REFERENCE, {}) if mode is None else ("taskpar", mode.environ)

@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
-from taskpar_kernel.testing.differential.bench import Bench, Mode, UnsteadyError, Verdict
+from taskpar_kernel.testing.differential.bench import (
+    Bench,
+    Mode,
+    NoKernelError,
+    UnsteadyError,
+    Verdict,
+)
 from taskpar_kernel.testing.differential.catalogue import Hazard
 from taskpar_kernel.testing.differential.program import Program, make_program
 from taskpar_kernel.testing.differential.shrink import shrink
@@ -81,7 +87,11 @@ class Runner:
             for number, seed in enumerate(seeds, 1):
                 if time.perf_counter() > end_s or (self.first and self.tally.failed):
                     break
-                self._one(bench, make_program(seed, self.table))
+                try:
+                    self._one(bench, make_program(seed, self.table))
+                except NoKernelError as error:  # a machine too busy to start one says nothing
+                    self.tally.unsteady += 1
+                    self.say(f"seed {seed}: {error}")
                 if number % _TELL == 0:
                     self.say(f"{number} programs, the last of seed {seed}")
             self.tally.renewed += bench.renewed
