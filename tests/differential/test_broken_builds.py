@@ -110,9 +110,9 @@ BROKEN = (
     Broken(
         "stale inputs taken for good",
         "engine/taking.py",
-        "        ledger = scene.ledger\n        pairs:",
+        "        ledger = scene.ledger\n        why = self._rebound(",
         "        if attempt:\n            return None\n"
-        "        ledger = scene.ledger\n        pairs:",
+        "        ledger = scene.ledger\n        why = self._rebound(",
         "aliases,scopes",
         60,
     ),
