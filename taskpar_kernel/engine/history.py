@@ -10,7 +10,12 @@ from taskpar_kernel.analysis.together import blocked
 from taskpar_kernel.model.ids import Key, Place
 from taskpar_kernel.model.messages import Received
 from taskpar_kernel.model.refusal import Refusal
-from taskpar_kernel.model.run import RunRecord, StatementRecord, TransferRecord
+from taskpar_kernel.model.run import (
+    PlannedRecord,
+    RunRecord,
+    StatementRecord,
+    TransferRecord,
+)
 from taskpar_kernel.model.steps import HomeStep, Step
 
 MOST_STATEMENTS = 5000
@@ -33,6 +38,9 @@ class History:
     saved_s: float = 0.0
     names: Mapping[Key, Iterable[str]] = field(default_factory=dict)
     """The names that travel in each bundle."""
+    planned: tuple[PlannedRecord, ...] = ()
+    _touched: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
+    """What each step reads and writes: a loop's are the same for every iteration."""
 
     def home(
         self,
@@ -61,6 +69,7 @@ class History:
                 _place(event.worker),
                 event.nbytes,
                 max(0.0, event.arrived_s - event.sent_s),
+                event.sent_s - self.start_s,
             )
         )
 
@@ -76,6 +85,9 @@ class History:
         if len(self.statements) < MOST_STATEMENTS:
             begin_s, stop_s = (moment_s - self.start_s for moment_s in span_s)
             why = reason or _NOTHING
+            touched = self._touched.get(step.id)
+            if touched is None:
+                touched = self._touched[step.id] = _touched(step)
             self.statements.append(
                 StatementRecord(
                     step.line,
@@ -88,6 +100,7 @@ class History:
                     why.kind,
                     why.names,
                     times,
+                    *touched,
                 )
             )
 
@@ -104,7 +117,14 @@ class History:
             committed_ahead=self.committed,
             squashed=self.squashed,
             notes=tuple(self.notes),
+            planned=self.planned,
         )
+
+
+def _touched(step: Step) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    effects = step.effects
+    written = effects.writes | effects.deletes | effects.changes
+    return tuple(sorted(effects.reads)), tuple(sorted(written))
 
 
 def _place(place: int) -> str:

@@ -1,0 +1,184 @@
+"""A `RunRecord` comes in, what bounds the cell's speed goes out: chain, work, home, and sentences.
+
+Theory. A cell cannot end sooner than its longest chain of statements that need one another, nor
+sooner than all of its work spread evenly over the places that can work at once. What must run at
+home runs there in order, after everything before it; so it is part of the chain. The rule: the
+times are those that were measured, the dependences those the record names; nothing is run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taskpar_kernel.model.ids import StatementId
+from taskpar_kernel.planning.graph import Edge, Task, critical_path, graph_of
+from taskpar_kernel.settings import usable_cores
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from taskpar_kernel.model.run import RunRecord, StatementRecord
+
+FREE_KINDS = frozenset(
+    {
+        "",
+        "at-gate",
+        "depends",
+        "given-up",
+        "home-first",
+        "interrupted",
+        "no-workers",
+        "not-known-yet",
+        "raised",
+        "squashed-ambient",
+        "squashed-changed",
+        "squashed-files",
+        "uses-all-cores",
+        "worker-lost",
+        "workers-starting",
+    }
+)
+"""Reasons that held this time only: what ran at home for one of them could have run elsewhere."""
+_WORTH_TELLING = 0.1
+"""Of the wall time: what is less is not told."""
+_LINES_TOLD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a cell's time cannot go below, in seconds, and why."""
+
+    chain: tuple[int, ...] = ()
+    """Indexes (into the record's statements) of the longest chain, in program order."""
+    chain_s: float = 0.0
+    work_s: float = 0.0
+    """All statements, each counted where it counted: once."""
+    home_s: float = 0.0
+    """What ran at home and had to."""
+    places: int = 1
+    """How many statements can run at once."""
+    speed_up: float = 1.0
+    """What no run on so many places can exceed; never below the speed-up that was had."""
+    sentences: tuple[str, ...] = ()
+
+
+def seconds_of(statement: StatementRecord) -> float:
+    """Return how long a statement ran; never negative."""
+    return max(0.0, statement.end_s - statement.start_s)
+
+
+def record_graph(record: RunRecord) -> nx.DiGraph:
+    """Return the task graph of what was run: one node for each record; O(names + edges)."""
+    tasks, edges = [], []
+    last: dict[str, int] = {}
+    values: dict[int, int] = {}
+    """Line → the expression on it whose value nobody has used yet."""
+    for index, one in enumerate(record.statements):
+        at_home = one.place == "home" and one.reason_kind not in FREE_KINDS
+        label = one.source if one.times == 1 else f"{one.source} (×{one.times})"
+        task = Task(StatementId(index), seconds_of(one), at_home, label, one.line)
+        tasks.append(task)
+        sources: dict[int, list[str]] = {}
+        for name in one.reads:
+            if name in last:
+                sources.setdefault(last[name], []).append(name)
+        if one.place == "home" and one.line in values:
+            sources.setdefault(values.pop(one.line), [])
+        edges += [
+            Edge(StatementId(source), StatementId(index), tuple(names))
+            for source, names in sources.items()
+        ]
+        for name in one.writes:
+            last[name] = index
+        if not one.writes:
+            values[one.line] = index
+    return graph_of(tasks, edges)
+
+
+def places_of(record: RunRecord) -> int:
+    """Return how many statements could run at once: home's core counts, if there is one for it."""
+    return max(1, min(record.workers + 1, max(usable_cores(), record.workers)))
+
+
+def bounds_of(record: RunRecord) -> Bounds:
+    """Return what bounds the speed of the recorded cell."""
+    if not record.statements:
+        return Bounds()
+    graph = record_graph(record)
+    chain, chain_s = critical_path(graph)
+    work_s = sum(seconds_of(s) for s in record.statements)
+    had_to = [s for s in record.statements if s.place == "home" and s.reason_kind not in FREE_KINDS]
+    home_s = sum(seconds_of(s) for s in had_to)
+    places = places_of(record)
+    least_s = max(chain_s, work_s / places)
+    serial_s = max(record.serial_s_estimate, work_s)
+    possible = serial_s / least_s if least_s > 0 else 1.0
+    bounds = Bounds(
+        tuple(int(one) for one in chain if seconds_of(record.statements[one]) > 0),
+        chain_s,
+        work_s,
+        home_s,
+        places,
+        max(1.0, record.speed_up, possible),
+    )
+    return _with_sentences(record, bounds, had_to)
+
+
+def _with_sentences(record: RunRecord, bounds: Bounds, had_to: list[StatementRecord]) -> Bounds:
+    told = []
+    if bounds.work_s > 0:
+        told.append(_least(record, bounds))
+    if had_to and bounds.home_s > _WORTH_TELLING * record.wall_s:
+        dearest = sorted(had_to, key=lambda s: (-seconds_of(s), s.line))
+        told.append(f"{bounds.home_s:.2f} s had to run at home, in order: {lines_text(dearest)}")
+    again_s = sum(seconds_of(s) for s in record.statements if s.state == "squashed")
+    if again_s > _WORTH_TELLING * record.wall_s:
+        told.append(f"{again_s:.2f} s were run at home although a worker had run them, or began to")
+    sent_s = sum(t.seconds for t in record.transfers)
+    if sent_s > _WORTH_TELLING * record.wall_s:
+        told.append(f"values were on their way for {sent_s:.2f} s in all")
+    told += _dearest_reason(record)
+    return Bounds(
+        bounds.chain,
+        bounds.chain_s,
+        bounds.work_s,
+        bounds.home_s,
+        bounds.places,
+        bounds.speed_up,
+        tuple(told),
+    )
+
+
+def _least(record: RunRecord, bounds: Bounds) -> str:
+    """Say which of the two limits is the higher one."""
+    evenly_s = bounds.work_s / bounds.places
+    if bounds.chain_s >= evenly_s:
+        lines = lines_text([record.statements[i] for i in bounds.chain], " → ")
+        return (
+            f"the longest chain of statements that need one another takes {bounds.chain_s:.2f} s "
+            f"of {bounds.work_s:.2f} s in all: {lines}"
+        )
+    return (
+        f"{bounds.work_s:.2f} s of work on {bounds.places} places take at least {evenly_s:.2f} s; "
+        f"no chain of statements is longer than {bounds.chain_s:.2f} s"
+    )
+
+
+def _dearest_reason(record: RunRecord) -> list[str]:
+    for reason in record.reasons[:1]:
+        where = f"line {reason.line}: " if reason.line else ""
+        advice = f"; {reason.advice}" if reason.advice else ""
+        return [f"{where}{reason.sentence}{advice} (%taskpar why tells more)"]
+    return []
+
+
+def lines_text(statements: list[StatementRecord], between: str = ", ") -> str:
+    """Return "line 3" or "lines 3 → 5": each line once, at most eight of them."""
+    lines = list(dict.fromkeys(s.line for s in statements))
+    shown = between.join(str(line) for line in lines[:_LINES_TOLD])
+    more = f"{between}…" if len(lines) > _LINES_TOLD else ""
+    return f"line{'s' if len(lines) > 1 else ''} {shown}{more}"
+
+
+__all__ = ["Bounds", "bounds_of", "lines_text", "places_of", "record_graph", "seconds_of"]
