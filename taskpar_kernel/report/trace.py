@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from taskpar_kernel.report.timeline import lane_name
 
 if TYPE_CHECKING:
-    from taskpar_kernel.model.run import RunRecord
+    from taskpar_kernel.model.run import RunRecord, StatementRecord
 
 _PROCESS = 1
 
@@ -27,25 +27,7 @@ def trace_json(record: RunRecord) -> str:
     for place, lane in lanes.items():
         events.append(_named("thread_name", lane, lane_name(place)))
         events.append({**_named("thread_sort_index", lane, ""), "args": {"sort_index": lane}})
-    for one in record.statements:
-        events.append(
-            {
-                "name": f"{one.line}: {one.source}",
-                "cat": one.state,
-                "ph": "X",
-                "pid": _PROCESS,
-                "tid": lanes[one.place],
-                "ts": 1e6 * max(0.0, one.start_s),
-                "dur": 1e6 * max(0.0, one.end_s - one.start_s),
-                "args": {
-                    "state": one.state,
-                    "reads": ", ".join(one.reads),
-                    "writes": ", ".join(one.writes),
-                    "reason": one.reason,
-                    "times": one.times,
-                },
-            }
-        )
+    events += [_ran(one, lanes[one.place]) for one in record.statements]
     for number, moved in enumerate(record.transfers):
         sent_s = max(0.0, moved.start_s)
         arrived_s = max(sent_s, moved.start_s + moved.seconds)
@@ -62,6 +44,25 @@ def trace_json(record: RunRecord) -> str:
                 }
             )
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ms"})
+
+
+def _ran(one: StatementRecord, lane: int) -> dict[str, Any]:
+    return {
+        "name": f"{one.line}: {one.source}",
+        "cat": one.state,
+        "ph": "X",
+        "pid": _PROCESS,
+        "tid": lane,
+        "ts": 1e6 * max(0.0, one.start_s),
+        "dur": 1e6 * max(0.0, one.end_s - one.start_s),
+        "args": {
+            "state": one.state,
+            "reads": ", ".join(one.reads),
+            "writes": ", ".join(one.writes),
+            "reason": one.reason,
+            "times": one.times,
+        },
+    }
 
 
 def _named(kind: str, lane: int, name: str) -> dict[str, Any]:
