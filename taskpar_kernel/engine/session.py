@@ -126,6 +126,16 @@ class Session:
         namespace: dict[str, Any] = self._shell.user_ns
         return namespace
 
+    @property
+    def expected_s(self) -> float | None:
+        """How long the present cell took the last time, or None."""
+        return self.costs.cell_s(self._text)
+
+    @property
+    def imported(self) -> tuple[str, ...]:
+        """The modules that workers import as soon as home has, in that order."""
+        return tuple(self._loaded)
+
     # Life ------------------------------------------------------------------------------------
 
     def start(self) -> None:

@@ -73,6 +73,24 @@ class ReasonRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Glance:
+    """How far a running cell is, for those who only look."""
+
+    at: int
+    """The statement home is at, from 1."""
+    of: int
+    taken: int
+    """Outcomes taken from workers so far."""
+    ahead: int
+    """Attempts that are out."""
+    busy: int
+    """Workers that run one of them."""
+    workers: int
+    expected_s: float | None = None
+    """How long the cell took the last time."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """The last cell: what ran where, what moved, and what it gained."""
 

@@ -16,6 +16,8 @@ from taskpar_kernel.planning.graph import Edge, Task, critical_path, graph_of
 from taskpar_kernel.settings import usable_cores
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import networkx as nx
 
     from taskpar_kernel.model.run import RunRecord, StatementRecord
@@ -94,6 +96,20 @@ def record_graph(record: RunRecord) -> nx.DiGraph:
         if not one.writes:
             values[one.line] = index
     return graph_of(tasks, edges)
+
+
+def seconds_by_line(record: RunRecord, spans: Sequence[tuple[int, int]]) -> dict[int, float]:
+    """Return the measured seconds of each statement of a cell, by its first line.
+
+    `spans`: first and last line of each statement. A loop gets what its iterations took together.
+    """
+    found = dict.fromkeys((first for first, _ in spans), 0.0)
+    for one in record.statements:
+        for first, last in spans:
+            if first <= one.line <= last:
+                found[first] += seconds_of(one)
+                break
+    return found if any(found.values()) else {}
 
 
 def places_of(record: RunRecord) -> int:
@@ -179,6 +195,3 @@ def lines_text(statements: list[StatementRecord], between: str = ", ") -> str:
     shown = between.join(str(line) for line in lines[:_LINES_TOLD])
     more = f"{between}…" if len(lines) > _LINES_TOLD else ""
     return f"line{'s' if len(lines) > 1 else ''} {shown}{more}"
-
-
-__all__ = ["Bounds", "bounds_of", "lines_text", "places_of", "record_graph", "seconds_of"]

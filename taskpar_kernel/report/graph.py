@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
 from taskpar_kernel.analysis.api import analyse
+from taskpar_kernel.errors import UsageError
 from taskpar_kernel.model.ids import StatementId
 from taskpar_kernel.planning.graph import TaskDetails, critical_path, task_graph
+from taskpar_kernel.report.files import write
 from taskpar_kernel.report.markup import bullets, html_table, paragraphs, shortened, table
 from taskpar_kernel.report.shapes import (
     AHEAD_FILL,
@@ -33,8 +36,8 @@ from taskpar_kernel.report.shapes import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-FORMATS = ("html", "text", "svg", "dot", "mermaid")
 MOST_ABREAST = 7
 MANY_EDGES = 60
 MANY_NODES = 40
@@ -83,7 +86,9 @@ def cell_graph(
     known = seconds or {}
     details, effects, why = {}, [], {}
     for number, one in enumerate(statements):
-        cost_s = known.get(one.line, 0.0 if known else _UNKNOWN_S)
+        guess_s = 0.0 if known else _UNKNOWN_S
+        told_s = one.effects.cost_s
+        cost_s = known.get(one.line, guess_s if told_s is None else told_s)
         details[StatementId(number)] = TaskDetails(cost_s, one.source, one.line)
         effects.append((StatementId(number), one.effects))
         why[number] = "; ".join(
@@ -291,4 +296,27 @@ def _mermaid(text: str) -> str:
     )
 
 
-__all__ = ["FORMATS", "CellGraph", "cell_graph", "graph_html", "graph_picture", "graph_text"]
+def graph_svg(one: CellGraph) -> str:
+    """Return the picture as SVG."""
+    return graph_picture(one).svg()
+
+
+def save_graph(one: CellGraph, path: Path) -> None:
+    """Write the picture as .svg or .png.
+
+    Raises:
+        UsageError: the ending is another, or the file cannot be written.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in {".svg", ".png"}:
+        raise UsageError(f"{str(path)!r}: the name must end in .svg or .png; nothing was written")
+    picture = graph_picture(one)
+    write(path, picture.png() if suffix == ".png" else picture.svg().encode())
+
+
+WRITERS = MappingProxyType(
+    {"svg": graph_svg, "dot": graph_dot, "mermaid": graph_mermaid, "text": graph_text}
+)
+"""What writes each format that is text."""
+
+__all__ = ["WRITERS", "CellGraph", "cell_graph", "graph_html", "graph_text", "save_graph"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from taskpar_kernel.errors import UsageError
 from taskpar_kernel.report.bounds import Bounds, bounds_of, seconds_of
+from taskpar_kernel.report.files import write
 from taskpar_kernel.report.markup import (
     bullets,
     html_table,
@@ -108,19 +109,6 @@ def save_last(record: RunRecord, path: Path) -> None:
         return
     picture = timeline(record, bounds_of(record))
     write(path, picture.png() if suffix == ".png" else picture.svg().encode())
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file.
-
-    Raises:
-        UsageError: that is not possible; the message says why.
-    """
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise UsageError(f"{str(path)!r} cannot be written: {why}; nothing was saved") from None
 
 
 def _row(s: StatementRecord) -> tuple[str, ...]:
