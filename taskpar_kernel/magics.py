@@ -10,6 +10,7 @@ import argparse
 import types
 from typing import Any
 
+from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments
 
@@ -54,8 +55,7 @@ def register(shell: Any, door: Door) -> None:
     shell.register_magics(TaskParMagics(shell, door))
     shell.input_transformers_cleanup.append(door.transform)
     shell.configurables.append(door.options)
-    for name in ("%taskpar", "%%taskpar"):
-        shell.set_hook("complete_command", _complete, str_key=name)
+    shell.Completer.custom_matchers.append(_complete)
 
 
 def unregister(shell: Any, door: Door) -> None:
@@ -66,14 +66,21 @@ def unregister(shell: Any, door: Door) -> None:
         shell.magics_manager.magics[kind].pop("taskpar", None)
     if door.options in shell.configurables:
         shell.configurables.remove(door.options)
-    for name in ("%taskpar", "%%taskpar"):
-        shell.strdispatchers["complete_command"].strs.pop(name, None)
+    if _complete in shell.Completer.custom_matchers:
+        shell.Completer.custom_matchers.remove(_complete)
 
 
-def _complete(shell: Any, event: Any) -> list[str]:  # noqa: ARG001 - IPython's signature
+@context_matcher()
+def _complete(context: CompletionContext) -> Any:
+    """Complete what follows `%taskpar` on a line; nothing else is offered there."""
+    line = context.text_until_cursor.lstrip()
+    if line.split(" ", 1)[0] not in {"%taskpar", "%%taskpar"} or " " not in line:
+        return {"completions": []}
     from taskpar_kernel.commands import completions  # wanted by a Tab only
 
-    return completions(event.line)
+    begun = "" if line[-1].isspace() else line.split()[-1]
+    found = [SimpleCompletion(text=word, type="magic") for word in completions(line)]
+    return {"completions": found, "matched_fragment": begun, "suppress": bool(found)}
 
 
 # As an extension of any kernel --------------------------------------------------------------------

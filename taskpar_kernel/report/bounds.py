@@ -112,6 +112,16 @@ def seconds_by_line(record: RunRecord, spans: Sequence[tuple[int, int]]) -> dict
     return found if any(found.values()) else {}
 
 
+def busy_s(statements: Sequence[StatementRecord]) -> float:
+    """Return for how many seconds at least one statement ran."""
+    total_s = until_s = 0.0
+    for one in sorted(statements, key=lambda s: s.start_s):
+        begin_s = max(one.start_s, until_s)
+        total_s += max(0.0, one.end_s - begin_s)
+        until_s = max(until_s, one.end_s)
+    return total_s
+
+
 def places_of(record: RunRecord) -> int:
     """Return how many statements could run at once: home's core counts, if there is one for it."""
     return max(1, min(record.workers + 1, max(usable_cores(), record.workers)))
@@ -148,6 +158,12 @@ def _with_sentences(record: RunRecord, bounds: Bounds, had_to: list[StatementRec
     if had_to and bounds.home_s > _WORTH_TELLING * record.wall_s:
         dearest = sorted(had_to, key=lambda s: (-seconds_of(s), s.line))
         told.append(f"{bounds.home_s:.2f} s had to run at home, in order: {lines_text(dearest)}")
+    idle_s = record.wall_s - busy_s(record.statements)
+    if idle_s > _WORTH_TELLING * record.wall_s and record.ahead:
+        told.append(
+            f"for {idle_s:.2f} s nothing ran: workers were starting or importing, or values were "
+            "being packed and sent"
+        )
     again_s = sum(seconds_of(s) for s in record.statements if s.state == "squashed")
     if again_s > _WORTH_TELLING * record.wall_s:
         told.append(f"{again_s:.2f} s were run at home although a worker had run them, or began to")
