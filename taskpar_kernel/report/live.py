@@ -13,12 +13,13 @@ run; and it never waits for, or makes wait, the cell.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from taskpar_kernel.model.run import Glance
 
+_log = logging.getLogger(__name__)
 AFTER_S = 1.0
 EVERY_S = 0.25
 MODES = ("auto", "on", "off", "stay")
@@ -70,6 +72,7 @@ class _Watched:
     parent: Any
     begin_s: float
     display: str = ""
+    text: str = ""
     over: bool = False
 
 
@@ -109,7 +112,10 @@ class LiveLine:
             self._begun.clear()
             self._ended.set()
             if watched.display and self.mode != "stay":
-                self._channel.update(watched.parent, watched.display, {})
+                self._safely(self._remove, watched)
+
+    def _remove(self, watched: _Watched) -> None:
+        self._channel.update(watched.parent, watched.display, {})
 
     def _start(self) -> None:
         if self._thread is None:
@@ -127,8 +133,15 @@ class LiveLine:
             if self._ended.wait(max(rest_s, EVERY_S) if not watched.display else EVERY_S):
                 self._begun.wait()
                 continue
-            with suppress(OSError, RuntimeError):  # the front is closing: nobody reads it
-                self._show(watched)
+            self._safely(self._show, watched)
+
+    def _safely(self, act: Callable[[_Watched], None], watched: _Watched) -> None:
+        """Do it, or have no line from here on: no defect of it costs a cell anything."""
+        try:
+            act(watched)
+        except Exception:  # noqa: BLE001 - an edge: a thread's loop, and the end of a cell
+            _log.debug("the progress line is off", exc_info=True)
+            self.mode = "off"
 
     def _show(self, watched: _Watched) -> None:
         if not watched.display:
@@ -136,8 +149,9 @@ class LiveLine:
         text = progress_text(watched.look(), time.monotonic() - watched.begin_s)
         bundle = {"text/plain": text, "text/html": progress_html(text)}
         with self._lock:
-            if watched.over:
+            if watched.over or text == watched.text:
                 return
+            watched.text = text
             if watched.display:
                 self._channel.update(watched.parent, watched.display, bundle)
             else:
@@ -179,7 +193,7 @@ class Channel:
     def _send(self, kind: str, parent: Any, display: str, bundle: dict[str, str]) -> None:
         kernel = self._shell.kernel
         content = {"data": bundle, "metadata": {}, "transient": {"display_id": display}}
-        topic = kernel.topic(kind)
+        topic = self._shell.display_pub.topic
         kernel.session.send(kernel.iopub_socket, kind, content, parent=parent, ident=topic)
 
 

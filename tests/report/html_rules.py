@@ -9,25 +9,10 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-TAGS = set(
-    [
-        "p",
-        "table",
-        "caption",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "ul",
-        "li",
-        "img",
-        "pre",
-        "details",
-        "summary",
-        "div",
-    ]
-)
+TAGS = {
+    *("p", "div", "pre", "ul", "li", "img", "details", "summary"),
+    *("table", "caption", "thead", "tbody", "tr", "th", "td"),
+}
 VOID = {"img"}
 ATTRIBUTES = {
     "*": {"style"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from html_rules import Checked
@@ -15,6 +15,17 @@ from taskpar_kernel.report.live import LiveLine, names_cell, progress_html, prog
 LAB = {"metadata": {"cellId": "c1"}}
 GLANCE = Glance(4, 9, 2, 3, 2, 2, 60.0)
 LIMIT_S = 10.0
+
+
+class Look:
+    """A cell that gets on: it is at another statement whenever one looks."""
+
+    def __init__(self) -> None:
+        self.at = 0
+
+    def __call__(self) -> Glance:
+        self.at += 1
+        return replace(GLANCE, at=self.at)
 
 
 class FakeChannel:
@@ -49,16 +60,15 @@ class FakeChannel:
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "AFTER_S", 0.02)
     monkeypatch.setattr(live, "EVERY_S", 0.01)
-    yield
 
 
 def watched(mode: str, parent: object, updates: int) -> FakeChannel:
     channel = FakeChannel(parent)
     line = LiveLine(channel, mode)  # type: ignore[arg-type]
-    with line.watching(lambda: GLANCE):
+    with line.watching(Look()):
         if updates:
             channel.wait_for(updates)
     return channel
@@ -75,6 +85,21 @@ def test_it_is_one_display_updated_in_place_and_taken_away() -> None:
     assert channel.flushed == 1
 
 
+def test_what_has_not_changed_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "progress_text", lambda glance, elapsed_s: "the same")
+    channel = FakeChannel(LAB)
+    looked = threading.Semaphore(0)
+
+    def look() -> Glance:
+        looked.release()
+        return GLANCE
+
+    with LiveLine(channel, "auto").watching(look):  # type: ignore[arg-type]
+        assert all(looked.acquire(timeout=LIMIT_S) for _ in range(5))
+    assert [kind for kind, _, _ in channel.sent] == ["show", "update"]
+    assert channel.sent[-1][2] == {}
+
+
 def test_it_stays_if_asked() -> None:
     assert watched("stay", None, 2).sent[-1][2] != {}
 
@@ -85,7 +110,7 @@ def test_it_stays_if_asked() -> None:
 def test_recorders_and_the_unwilling_get_none(mode: str, parent: object) -> None:
     channel = FakeChannel(parent)
     line = LiveLine(channel, mode)  # type: ignore[arg-type]
-    with line.watching(lambda: GLANCE):
+    with line.watching(Look()):
         pass
     assert line._thread is None
     assert channel.sent == []
@@ -98,12 +123,12 @@ def test_a_short_cell_shows_nothing_and_the_next_one_has_its_own_line(
     channel = FakeChannel(LAB)
     line = LiveLine(channel, "auto")  # type: ignore[arg-type]
     for _ in range(50):
-        with line.watching(lambda: GLANCE):
+        with line.watching(Look()):
             pass
     assert channel.sent == []
-    with line.watching(lambda: GLANCE):
+    with line.watching(Look()):
         channel.wait_for(1)
-    with line.watching(lambda: GLANCE):
+    with line.watching(Look()):
         channel.wait_for(3)
     assert len({display for _, display, _ in channel.sent}) == 2
 
@@ -120,10 +145,29 @@ def test_nothing_follows_the_end() -> None:
 def test_a_cell_that_raises_takes_its_line_away() -> None:
     channel = FakeChannel(LAB)
     line = LiveLine(channel, "auto")  # type: ignore[arg-type]
-    with pytest.raises(ZeroDivisionError), line.watching(lambda: GLANCE):
-        channel.wait_for(1)
-        raise ZeroDivisionError
+
+    def cell() -> None:
+        with line.watching(Look()):
+            channel.wait_for(1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cell()
     assert channel.sent[-1][2] == {}
+
+
+def test_a_line_that_cannot_be_shown_costs_nothing() -> None:
+    class Broken(FakeChannel):
+        def show(self, parent: object, display: str, bundle: dict[str, str]) -> None:
+            super().show(parent, display, bundle)
+            raise OSError("nobody reads")
+
+    channel = Broken(LAB)
+    line = LiveLine(channel, "auto")  # type: ignore[arg-type]
+    with line.watching(Look()):
+        channel.wait_for(1)
+    assert line._thread is not None
+    assert line._thread.is_alive()
 
 
 def test_what_it_says() -> None:
