@@ -74,8 +74,8 @@ def record_graph(record: RunRecord) -> nx.DiGraph:
     """Return the task graph of what was run: one node for each record; O(names + edges)."""
     tasks, edges = [], []
     last: dict[str, int] = {}
-    values: dict[int, int] = {}
-    """Line → the expression on it whose value nobody has used yet."""
+    values: dict[int, list[int]] = {}
+    """Line → the expressions on it whose values nobody has used yet."""
     for index, one in enumerate(record.statements):
         at_home = one.place == "home" and one.reason_kind not in FREE_KINDS
         label = one.source if one.times == 1 else f"{one.source} (×{one.times})"
@@ -85,8 +85,10 @@ def record_graph(record: RunRecord) -> nx.DiGraph:
         for name in one.reads:
             if name in last:
                 sources.setdefault(last[name], []).append(name)
-        if one.place == "home" and one.line in values:
-            sources.setdefault(values.pop(one.line), [])
+        waiting = values.get(one.line, ())
+        if one.place == "home" and any(_is_other(record, i, index) for i in waiting):
+            for source in values.pop(one.line):
+                sources.setdefault(source, [])
         edges += [
             Edge(StatementId(source), StatementId(index), tuple(names))
             for source, names in sources.items()
@@ -94,8 +96,13 @@ def record_graph(record: RunRecord) -> nx.DiGraph:
         for name in one.writes:
             last[name] = index
         if not one.writes:
-            values[one.line] = index
+            values.setdefault(one.line, []).append(index)
     return graph_of(tasks, edges)
+
+
+def _is_other(record: RunRecord, one: int, two: int) -> bool:
+    """Whether two records are of different steps, and not two instances of one."""
+    return record.statements[one].source != record.statements[two].source
 
 
 def seconds_by_line(record: RunRecord, spans: Sequence[tuple[int, int]]) -> dict[int, float]:

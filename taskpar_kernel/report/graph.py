@@ -105,7 +105,8 @@ def graph_summary(one: CellGraph) -> str:
         return f"{one.title}: no statements"
     home = sum(task.home for _, task in one.graph.nodes(data="task"))
     chain = one.chain
-    length = f"longest chain {len(chain)} statements: {_lines(one, chain)}"
+    many = "1 statement" if len(chain) == 1 else f"{len(chain)} statements"
+    length = f"longest chain: {many}, {_lines(one, chain)}"
     return f"{one.title}: {statements}, {home} must run at home; {length}"
 
 
@@ -283,7 +284,7 @@ def _label(task: Any) -> str:
 def _lines(one: CellGraph, numbers: list[int]) -> str:
     tasks = dict(one.graph.nodes(data="task"))
     shown = " → ".join(str(tasks[number].line) for number in numbers[:8])
-    return f"lines {shown}{' → …' if len(numbers) > 8 else ''}"
+    return f"line{'s' if len(numbers) > 1 else ''} {shown}{' → …' if len(numbers) > 8 else ''}"
 
 
 def _dot(text: str) -> str:

@@ -39,7 +39,7 @@ def many(number: int) -> str:
 
 def test_the_sentence_names_the_longest_chain() -> None:
     assert graph_summary(cell_graph(FIVE, title="In[3]")) == (
-        "In[3]: 5 statements, 1 must run at home; longest chain 2 statements: lines 2 → 4"
+        "In[3]: 5 statements, 1 must run at home; longest chain: 2 statements, lines 2 → 4"
     )
 
 

@@ -17,7 +17,7 @@ from report_records import EMPTY, EVERY, LOOP, MIXED, SERIAL, ran
 from taskpar_kernel.errors import UsageError
 from taskpar_kernel.model.run import RunRecord
 from taskpar_kernel.report import bounds as bounds_module
-from taskpar_kernel.report.bounds import bounds_of, busy_s, seconds_by_line
+from taskpar_kernel.report.bounds import bounds_of, busy_s, record_graph, seconds_by_line
 from taskpar_kernel.report.last import MOST_ROWS, last_html, last_text, save_last, summary
 from taskpar_kernel.report.timeline import COLUMNS, ticks, timeline, timeline_text
 from taskpar_kernel.report.trace import trace_json
@@ -144,6 +144,22 @@ def test_a_value_used_on_its_line_is_part_of_the_chain() -> None:
         ahead=1,
     )
     assert bounds_of(record).chain_s == pytest.approx(2.0)
+
+
+def test_iterations_that_share_no_name_are_no_chain() -> None:
+    record = RunRecord(
+        wall_s=2.0,
+        serial_s_estimate=2.0,
+        workers=2,
+        statements=(
+            ran(1, "f(x)", "home", (0.0, 1.0), reads=("f", "x")),
+            ran(1, "f(x)", "home", (1.0, 2.0), reads=("f", "x")),
+            ran(1, "rows = […]", "home", (2.0, 2.0), why=AT_PRINT, writes=("rows",)),
+        ),
+        ahead=1,
+    )
+    assert bounds_of(record).chain_s == pytest.approx(1.0)
+    assert record_graph(record).number_of_edges() == 2
 
 
 AT_PRINT = ("it prints", "in-order")
