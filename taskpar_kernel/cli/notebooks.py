@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_client.manager import AsyncKernelManager
 
 from taskpar_kernel.cli.kernels import NAME, kernel_specs
-from taskpar_kernel.cli.progress import Progress
+from taskpar_kernel.cli.progress import Progress, plain
 from taskpar_kernel.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,19 +62,20 @@ async def _executed(
         notebook,
         km=manager,
         timeout=limit_s,
-        shutdown_kernel="immediate",  # nothing is left to be done in it
         resources={"metadata": {"path": str(folder)}},
     )
     cells = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
     progress = Progress(len(cells))
     why = ""
-    async with client.async_setup_kernel():
+    try:
+        await client.async_start_new_kernel()
+        await client.async_start_new_kernel_client()
         for cell in cells:
             progress.begins(cell.source)
             try:
                 await client.async_execute_cell(cell, notebook.cells.index(cell))
             except CellExecutionError as error:
-                why = str(error)
+                why = plain(str(error), sys.stderr)
             except CellTimeoutError:
                 why = f"a cell took longer than {limit_s} s and was stopped"
             except DeadKernelError:
@@ -84,6 +85,10 @@ async def _executed(
                 _print(cell.outputs)
             if why:
                 break
+    finally:
+        if client.kc is not None:
+            client.kc.stop_channels()
+        await manager.shutdown_kernel(now=True)  # nbclient leaves alone what it was given
     progress.over("stopped" if why else "done")
     return why
 

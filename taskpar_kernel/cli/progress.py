@@ -6,11 +6,18 @@ when it is over, so that a log reads well.
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import TextIO
 
 _WIDTH = 50
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def plain(text: str, stream: TextIO) -> str:
+    """Return `text` without its colours if `stream` is no terminal."""
+    return text if stream.isatty() else _COLOUR.sub("", text)
 
 
 class Progress:

@@ -18,11 +18,13 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 from taskpar_kernel.cli.kernels import NAME, kernel_specs
+from taskpar_kernel.cli.progress import plain
 from taskpar_kernel.errors import UsageError
 
 START_LIMIT_S = 60
 _CELL = re.compile(r"^# ?%%(?!\w)", re.MULTILINE)
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_TO_EXIT = re.compile(r"\n?[^\n]*UserWarning: To exit: use 'exit'[^\n]*\n( [^\n]*\n)?")
+"""What IPython says to a person who calls `sys.exit` in a cell; a script means it."""
 _BEGIN = """
 import sys
 sys.argv[:] = {argv!r}
@@ -106,24 +108,32 @@ def _exit_code(content: dict[str, Any]) -> int:
     if content.get("ename") != "SystemExit":
         return 1
     value = content.get("evalue", "")
-    if value in {"", "None"}:
+    if value in {"", "None"}:  # sys.exit(), sys.exit(None)
         return 0
-    return int(value) & 0xFF if value.lstrip("-").isdecimal() else 1
+    number = _number(value)
+    return 1 if number is None else number & 0xFF
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.removeprefix("-").isdecimal() else None
 
 
 def _show(message: dict[str, Any]) -> None:
     """Print what a cell prints and displays; the value of its last expression is not shown."""
     kind, content = message["header"]["msg_type"], message["content"]
     if kind == "stream":
-        stream = sys.stderr if content["name"] == "stderr" else sys.stdout
-        print(content["text"], end="", file=stream, flush=True)
+        text, stream = content["text"], sys.stdout
+        if content["name"] == "stderr":
+            text, stream = _TO_EXIT.sub("", text), sys.stderr
+        print(text, end="", file=stream, flush=True)
     elif kind == "display_data":
         print(content["data"].get("text/plain", ""), flush=True)
     elif kind == "error" and content["ename"] != "SystemExit":
         text = "\n".join(content["traceback"])
-        print(text if sys.stderr.isatty() else _COLOUR.sub("", text), file=sys.stderr, flush=True)
-    elif kind == "error" and not content["evalue"].lstrip("-").isdecimal():
-        print(content["evalue"], file=sys.stderr, flush=True)
+        print(plain(text, sys.stderr), file=sys.stderr, flush=True)
+    elif kind == "error" and _number(content["evalue"]) is None:
+        said = "" if content["evalue"] in {"", "None"} else f"{content['evalue']}\n"
+        print(said, end="", file=sys.stderr, flush=True)
 
 
 __all__ = ["cells_of", "run_script"]

@@ -8,7 +8,7 @@ times are those that were measured, the dependences those the record names; noth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.model.ids import StatementId
@@ -117,6 +117,26 @@ def seconds_by_line(record: RunRecord, spans: Sequence[tuple[int, int]]) -> dict
                 found[first] += seconds_of(one)
                 break
     return found if any(found.values()) else {}
+
+
+def in_program_order(record: RunRecord) -> RunRecord:
+    """Return the record with its statements in program order.
+
+    Records come in the order of their commits, which is that; but steps that home only noted in
+    passing are recorded at the end. Each of those goes where home was when it began.
+    """
+    found: list[StatementRecord] = []
+    latest_s = 0.0
+    for one in record.statements:
+        if one.place == "home" and one.start_s < latest_s:
+            later = (
+                i for i, s in enumerate(found) if s.place == "home" and s.start_s > one.start_s
+            )
+            found.insert(next(later), one)
+        else:
+            found.append(one)
+            latest_s = max(latest_s, one.start_s) if one.place == "home" else latest_s
+    return replace(record, statements=tuple(found))
 
 
 def busy_s(statements: Sequence[StatementRecord]) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.errors import UsageError
-from taskpar_kernel.report.bounds import Bounds, bounds_of, seconds_of
+from taskpar_kernel.report.bounds import Bounds, bounds_of, in_program_order, seconds_of
 from taskpar_kernel.report.files import write
 from taskpar_kernel.report.markup import (
     bullets,
@@ -50,6 +50,7 @@ def summary(record: RunRecord, bounds: Bounds | None = None) -> str:
 
 def last_text(record: RunRecord) -> str:
     """Return the record as a sentence, an aligned table, lanes, and what bounds the speed."""
+    record = in_program_order(record)
     bounds = bounds_of(record)
     shown, left = rows_shown(record)
     lines = [summary(record, bounds), "", table(_HEAD, [_row(s) for s in shown])]
@@ -65,6 +66,7 @@ def last_text(record: RunRecord) -> str:
 
 def last_html(record: RunRecord) -> str:
     """Return the record as HTML: sentence, table, picture, and what bounds the speed."""
+    record = in_program_order(record)
     bounds = bounds_of(record)
     shown, left = rows_shown(record)
     parts = [
@@ -107,6 +109,7 @@ def save_last(record: RunRecord, path: Path) -> None:
     if suffix == ".html":
         write(path, page("taskpar: the last cell", last_html(record)).encode())
         return
+    record = in_program_order(record)
     picture = timeline(record, bounds_of(record))
     write(path, picture.png() if suffix == ".png" else picture.svg().encode())
 

@@ -153,3 +153,22 @@ def test_the_views_render_and_can_be_read(
         assert serious == []
     finally:
         server.choose_theme("JupyterLab Light")
+
+
+def test_run_all_on_the_tutorial(server: Lab, page: Any, pictures: Path) -> None:
+    source = Path(__file__).parents[2] / "notebooks" / "tutorial.ipynb"
+    (server.work / "tutorial.ipynb").write_bytes(source.read_bytes())
+    number = len(server.saved("tutorial.ipynb"))
+    notebook = Notebook(page, server, "tutorial.ipynb")
+    notebook.run_all()
+    notebook.wait_done(number - 1, 150)
+    notebook.wait_idle()
+    notebook.save()
+    code = [c for c in server.saved("tutorial.ipynb") if c["cell_type"] == "code"]
+    assert [c["execution_count"] for c in code] == list(range(1, len(code) + 1))
+    kinds = [output["output_type"] for cell in code for output in cell["outputs"]]
+    assert "error" not in kinds
+    assert "".join(code[-1]["outputs"][0]["text"]) == "{'z': 42}\n"
+    timing = code[1]["metadata"].get("execution", {})
+    assert "iopub.status.busy" in timing or not timing
+    page.screenshot(path=pictures / "tutorial.png")

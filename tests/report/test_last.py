@@ -17,7 +17,13 @@ from report_records import EMPTY, EVERY, LOOP, MIXED, SERIAL, ran
 from taskpar_kernel.errors import UsageError
 from taskpar_kernel.model.run import RunRecord
 from taskpar_kernel.report import bounds as bounds_module
-from taskpar_kernel.report.bounds import bounds_of, busy_s, record_graph, seconds_by_line
+from taskpar_kernel.report.bounds import (
+    bounds_of,
+    busy_s,
+    in_program_order,
+    record_graph,
+    seconds_by_line,
+)
 from taskpar_kernel.report.last import MOST_ROWS, last_html, last_text, save_last, summary
 from taskpar_kernel.report.timeline import COLUMNS, ticks, timeline, timeline_text
 from taskpar_kernel.report.trace import trace_json
@@ -144,6 +150,21 @@ def test_a_value_used_on_its_line_is_part_of_the_chain() -> None:
         ahead=1,
     )
     assert bounds_of(record).chain_s == pytest.approx(2.0)
+
+
+def test_what_home_noted_in_passing_goes_where_it_was() -> None:
+    record = RunRecord(
+        statements=(
+            ran(3, "f(x)", "home", (0.1, 1.0)),
+            ran(3, "f(x)", "1", (0.2, 1.2)),
+            ran(4, "print(rows)", "home", (1.3, 1.4)),
+            ran(1, "rows = []", "home", (0.0, 0.1)),
+            ran(5, "x = 1", "home", (1.4, 1.5)),
+            ran(2, "y = 2", "home", (0.05, 0.06)),
+        )
+    )
+    assert [s.line for s in in_program_order(record).statements] == [1, 2, 3, 3, 4, 5]
+    assert in_program_order(MIXED) == MIXED
 
 
 def test_iterations_that_share_no_name_are_no_chain() -> None:
