@@ -6,6 +6,7 @@ that was planned: the second that `%taskpar` is asked about.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 import sys
@@ -14,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import nbformat
 
-from taskpar_kernel.cli import main as taskpar
+from taskpar_kernel.testing.observe import KernelRun
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "notebooks" / "tutorial.ipynb"
@@ -26,11 +27,10 @@ _NOTE = "<!-- written by `make tutorial` from notebooks/tutorial.ipynb -->"
 
 def main() -> int:
     """Write both files; return 1 if a cell raised."""
-    with TemporaryDirectory() as folder:
-        done = Path(folder) / "tutorial.ipynb"
-        if taskpar(["run", str(NOTEBOOK), "-o", str(done), "--workers", "2"]):
-            return 1
-        cells = nbformat.read(done, as_version=4).cells
+    cells = asyncio.run(_run(nbformat.read(NOTEBOOK, as_version=4)))
+    if any(output.output_type == "error" for cell in cells for output in cell.get("outputs", ())):
+        print("a cell of the tutorial raised; nothing was written")
+        return 1
     pictures: list[str] = []
     parts = [_NOTE]
     for cell in cells:
@@ -45,6 +45,16 @@ def main() -> int:
     PICTURE.write_text(pictures[1], encoding="utf-8")
     print(f"wrote {PAGE} and {PICTURE}")
     return 0
+
+
+async def _run(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Return the cells with their outputs, of a kernel whose workers are up before the first."""
+    with TemporaryDirectory() as folder:
+        environ = {"TASKPAR_WORKERS": "2", "TASKPAR_PROGRESS": "off"}
+        async with KernelRun(notebook, "taskpar", folder=folder, environ=environ) as run:
+            await run.wait_for_workers()
+            await run.observe()
+        return run.notebook.cells
 
 
 def _shown(output: nbformat.NotebookNode, pictures: list[str]) -> str:

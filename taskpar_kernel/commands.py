@@ -62,7 +62,8 @@ class _Asked:
     def code(self) -> tuple[str, str]:
         """Return the text of the cell that is asked about, and what it is called."""
         if self.cell is not None:
-            text: str = self.shell.transform_cell(self.cell)
+            before = len(self.cell) - len(self.cell.lstrip("\n"))  # IPython takes these away
+            text = "\n" * (1 + before) + self.shell.transform_cell(self.cell)
             return text, "this cell"
         number = getattr(self.options, "CELL", None)
         if number is None:

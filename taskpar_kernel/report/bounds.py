@@ -164,6 +164,8 @@ def bounds_of(record: RunRecord) -> Bounds:
     had_to = [s for s in record.statements if s.place == "home" and s.reason_kind not in FREE_KINDS]
     home_s = sum(seconds_of(s) for s in had_to)
     places = places_of(record)
+    if work_s > places * record.wall_s:  # statements that wait need no core of their own
+        places = record.workers + 1
     least_s = max(chain_s, work_s / places)
     serial_s = max(record.serial_s_estimate, work_s)
     possible = serial_s / least_s if least_s > 0 else 1.0

@@ -65,7 +65,7 @@ class Bar:
 def lanes_of(record: RunRecord, bounds: Bounds, least_s: float) -> dict[str, list[Bar]]:
     """Return the bars of each place, home first, then by number; those nearer than `least_s` merge.
 
-    A bar is at least so long. Only places that did something have a lane.
+    A bar is at least so long. Only places that did something, or were to, have a lane.
     """
     chain = set(bounds.chain)
     found: dict[str, list[Bar]] = {"home": []}
@@ -90,6 +90,8 @@ def lanes_of(record: RunRecord, bounds: Bounds, least_s: float) -> dict[str, lis
                 last.on_chain or bar.on_chain,
             )
         bars.append(bar)
+    for plan in record.planned:
+        found.setdefault(plan.place, [])
     names = ["home", *sorted((n for n in found if n != "home"), key=_number)]
     return {name: found[name] for name in names[:MOST_LANES]}
 

@@ -26,7 +26,7 @@ MIXED = RunRecord(
         ran(1, "import x", "home", (0.0, 0.2), why=("an import", "blocked-import"), writes=("x",)),
         ran(2, "a = f(1)", "home", (0.2, 1.4), reads=("f",), writes=("a",)),
         ran(3, "b = f(2)", "1", (0.25, 1.5), reads=("f",), writes=("b",)),
-        ran(4, "c = f(3) < '&'", "2", (0.25, 1.9), reads=("f",), writes=("c",)),
+        ran(4, "c = f(3) < '&'", "2", (0.25, 1.7), reads=("f",), writes=("c",)),
         ran(5, "d = g(a, b)", "1", (1.6, 2.6), reads=("a", "b"), writes=("d",)),
         ran(
             6,

@@ -199,6 +199,16 @@ def test_even_work_is_bound_by_places() -> None:
     assert bounds.sentences[0].startswith("4.00 s of work on 2 places take at least 2.00 s")
 
 
+def test_statements_that_wait_need_no_core() -> None:
+    naps = [ran(1, "a = nap(1)", "home", (0.0, 1.0), writes=("a",))]
+    naps += [ran(i, f"b{i} = nap(1)", str(i - 1), (0.0, 1.0), writes=(f"b{i}",)) for i in (2, 3)]
+    record = RunRecord(1.05, 3.0, 2, tuple(naps), ahead=2, committed_ahead=2)
+    bounds = bounds_of(record)
+    assert bounds.places == 3
+    assert "on 3 places take at least 1.00 s" in bounds.sentences[0] or bounds.chain_s >= 1.0
+    assert bounds.speed_up == pytest.approx(3.0)
+
+
 def test_the_bound_is_never_below_what_was_had() -> None:
     record = replace(MIXED, wall_s=1.0, serial_s_estimate=9.0)
     assert bounds_of(record).speed_up >= record.speed_up

@@ -83,7 +83,7 @@ WRONG = {
     "%taskpar plan --policy x": "invalid choice: 'x'",
     "%taskpar on now": "%taskpar on: unrecognized arguments: now. Usage: %taskpar on",
     "%taskpar last 'x": "No closing quotation",
-    "%%taskpar graph\nx = = 1": "line 1: this is not Python",
+    "%%taskpar graph\n\nx = = 1": "line 3: this is not Python",
     "%%taskpar --workers abc\nx = 1": "'abc' is not a number of workers",
 }
 
