@@ -60,11 +60,6 @@ def bullets(lines: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
 
 
-def preformatted(text: str) -> str:
-    """Return text whose columns must line up."""
-    return f'<pre style="overflow-x:auto">{escape(text)}</pre>'
-
-
 def shortened(text: str, columns: int) -> str:
     """Return the first line of `text`, cut to so many columns."""
     first, _, rest = text.strip().partition("\n")

@@ -10,6 +10,7 @@ The rule: however many statements there are, a lane is at most a few hundred bar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.report.bounds import Bounds, lines_text, seconds_of
@@ -28,7 +29,7 @@ from taskpar_kernel.report.shapes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from taskpar_kernel.model.run import RunRecord, StatementRecord
 
@@ -42,11 +43,13 @@ MOST_LANES = 33
 COLUMNS = 64
 FILLS = {"home": HOME_FILL, "committed": AHEAD_FILL, "squashed": AGAIN_FILL}
 """Ground of the bars; white words on them have a contrast of at least 4.5:1."""
-FORMS = {
-    "home": "ran at home",
-    "committed": "run ahead (edged)",
-    "squashed": "run again (dashed)",
-}
+FORMS = MappingProxyType(
+    {
+        "home": "ran at home",
+        "committed": "run ahead (edged)",
+        "squashed": "run again (dashed)",
+    }
+)
 _MARKS = {"home": "=", "committed": "#", "squashed": "~"}
 _ARRIVALS = 200
 
@@ -116,8 +119,11 @@ def lane_name(place: str) -> str:
 # The picture --------------------------------------------------------------------------------------
 
 
-def timeline(record: RunRecord, bounds: Bounds) -> Picture:
-    """Draw the timeline; its height grows with the number of workers only."""
+def timeline(record: RunRecord, bounds: Bounds, forms: Mapping[str, str] = FORMS) -> Picture:
+    """Draw the timeline; its height grows with the number of workers only.
+
+    `forms`: the states that may occur, and what the legend says of each.
+    """
     wall_s = max([record.wall_s, *(s.end_s for s in record.statements)], default=0.0) or 1e-9
     scale = (WIDTH_PX - LABEL_PX - 14) / wall_s
     lanes = lanes_of(record, bounds, 2.0 / scale)
@@ -153,7 +159,7 @@ def timeline(record: RunRecord, bounds: Bounds) -> Picture:
         for moved in arrivals:
             x = LABEL_PX + max(0.0, moved.start_s + moved.seconds) * scale
             shapes.append(Line(((x, y - 4), (x, y + 3)), INK, 1.0, arrow=True))
-    shapes += _legend(bottom + 18, record)
+    shapes += _legend(bottom + 18, record, forms)
     return picture
 
 
@@ -173,10 +179,10 @@ def _bar(bar: Bar, y: float, scale: float) -> list[Box | Words | Line]:
     return found
 
 
-def _legend(y: float, record: RunRecord) -> list[Box | Words | Line]:
+def _legend(y: float, record: RunRecord, forms: Mapping[str, str]) -> list[Box | Words | Line]:
     found: list[Box | Words | Line] = []
     x = 8.0
-    for state, text in FORMS.items():
+    for state, text in forms.items():
         edge = {"committed": "#7ee0c0", "squashed": "#ffffff"}.get(state, "")
         found.append(Box(x, y - 10, 18, 12, FILLS[state], edge, 1.5, state == "squashed"))
         found.append(Words(x + 24, y, text, INK, 11))

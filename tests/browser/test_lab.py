@@ -132,12 +132,12 @@ def test_the_views_render_and_can_be_read(
         notebook.wait_idle()
         for index, view in enumerate(VIEWS, 3):
             output = notebook.output(index)
-            output.locator("table, pre").first.wait_for(state="attached")
+            output.locator("table").first.wait_for(state="attached")
             output.scroll_into_view_if_needed()
             output.screenshot(path=pictures / f"{view.split()[-1].strip('%')}-{kind}.png")
         images = page.locator(".jp-Cell-outputArea img")
         widths = images.evaluate_all("all => all.map(e => e.naturalWidth)")
-        assert len(widths) == 2
+        assert len(widths) == 3
         assert all(width > 300 for width in widths)
         page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
         found = Axe().run(

@@ -10,7 +10,7 @@ import re
 from html.parser import HTMLParser
 
 TAGS = {
-    *("p", "div", "pre", "ul", "li", "img", "details", "summary"),
+    *("p", "div", "ul", "li", "img", "details", "summary"),
     *("table", "caption", "thead", "tbody", "tr", "th", "td"),
 }
 VOID = {"img"}

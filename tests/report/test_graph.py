@@ -117,5 +117,8 @@ def test_a_plan_says_where_its_seconds_are_from() -> None:
     text, html = plan_report(choose_plan(graph.graph, 2), timed=False)
     assert text.endswith(UNKNOWN)
     assert "3 statements on 1 of 2 workers" in text
-    assert Checked(html).breaches == []
+    checked = Checked(html)
+    assert checked.breaches == []
+    assert "What would run where" in checked.text
+    assert "home was busy for" in checked.alternatives[0]
     assert plan_report(choose_plan(graph.graph, 2), timed=True)[0].endswith(KNOWN)
