@@ -126,8 +126,7 @@ class LiveLine:
         while True:
             self._begun.wait()
             watched = self._watched
-            if watched is None:
-                self._begun.clear()
+            if watched is None:  # it is over, and `_end` is about to say so
                 continue
             rest_s = watched.begin_s + AFTER_S - time.monotonic()
             if self._ended.wait(max(rest_s, EVERY_S) if not watched.display else EVERY_S):
