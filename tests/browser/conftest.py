@@ -43,8 +43,9 @@ def pictures() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(installed: None) -> Iterator[Any]:
+    """A browser; Playwright's loop runs in this thread, and no test of others may find it."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -10,7 +10,14 @@ import pytest
 from lab import Lab, Notebook
 
 INTERRUPT_S = 1.0
-NAPS = "import time\ndef nap(s):\n    time.sleep(s)\n    return s\n"
+NAPS = """import time
+def nap(s):
+    time.sleep(s)
+    return s
+session = get_ipython().door.session
+session.start()
+session.pool.wait_ready(60)
+"""
 
 
 def test_the_launcher_offers_the_kernel_and_it_runs(server: Lab, page: Any, pictures: Path) -> None:
