@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 from taskpar_kernel.analysis.together import blocked
 from taskpar_kernel.model.ids import Key, Place
@@ -17,6 +18,8 @@ from taskpar_kernel.model.run import (
     TransferRecord,
 )
 from taskpar_kernel.model.steps import HomeStep, Step
+
+Touched = tuple[frozenset[str], frozenset[str], frozenset[str], frozenset[str]]
 
 MOST_STATEMENTS = 5000
 """Instances recorded one by one; a longer loop is counted but not listed further."""
@@ -39,8 +42,8 @@ class History:
     names: Mapping[Key, Iterable[str]] = field(default_factory=dict)
     """The names that travel in each bundle."""
     planned: tuple[PlannedRecord, ...] = ()
-    _touched: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
-    """What each step reads and writes: a loop's are the same for every iteration."""
+    touched: list[Touched] = field(default_factory=list)
+    """The names that each of `statements` reads, and writes in one way or another."""
 
     def home(
         self,
@@ -85,9 +88,8 @@ class History:
         if len(self.statements) < MOST_STATEMENTS:
             begin_s, stop_s = (moment_s - self.start_s for moment_s in span_s)
             why = reason or _NOTHING
-            touched = self._touched.get(step.id)
-            if touched is None:
-                touched = self._touched[step.id] = _touched(step)
+            effects = step.effects
+            self.touched.append((effects.reads, effects.writes, effects.deletes, effects.changes))
             self.statements.append(
                 StatementRecord(
                     step.line,
@@ -100,7 +102,6 @@ class History:
                     why.kind,
                     why.names,
                     times,
-                    *touched,
                 )
             )
 
@@ -120,11 +121,18 @@ class History:
             planned=self.planned,
         )
 
+    def named(self, record: RunRecord) -> RunRecord:
+        """Return the record with the names that each statement reads and writes."""
+        sort = cache(_sorted)  # the iterations of a loop share their names
+        told = [
+            replace(one, reads=sort(reads), writes=sort(*written))
+            for one, (reads, *written) in zip(record.statements, self.touched, strict=True)
+        ]
+        return replace(record, statements=tuple(told))
 
-def _touched(step: Step) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    effects = step.effects
-    written = effects.writes | effects.deletes | effects.changes
-    return tuple(sorted(effects.reads)), tuple(sorted(written))
+
+def _sorted(*names: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(frozenset().union(*names)))
 
 
 def _place(place: int) -> str:

@@ -291,11 +291,12 @@ class Session:
         self._forget(cell)
         record = cell.history.record(len(cell.dispatch.attempts), cell.taking.waited_s)
         self.costs.observe_cell(self._text, record.wall_s)
-        facts, ready, waited_s = cell.facts(), cell.history.ready, cell.taking.waited_s
+        history, facts, waited_s = cell.history, cell.facts(), cell.taking.waited_s
 
         @cache
         def told() -> RunRecord:
-            return replace(record, reasons=explain(record, facts, ready=ready, waited_s=waited_s))
+            reasons = explain(record, facts, ready=history.ready, waited_s=waited_s)
+            return replace(history.named(record), reasons=reasons)
 
         _last[:] = [told]
 
