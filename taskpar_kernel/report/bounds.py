@@ -227,7 +227,11 @@ def _least(record: RunRecord, bounds: Bounds) -> str:
 
 
 def _dearest_reason(record: RunRecord) -> list[str]:
+    """Tell it if it cost something, or if the cell gained nothing."""
     for reason in record.reasons[:1]:
+        is_dear = reason.seconds > _WORTH_TELLING * record.wall_s
+        if not is_dear and record.speed_up > 1 + _WORTH_TELLING:
+            break
         where = f"line {reason.line}: " if reason.line else ""
         advice = f"; {reason.advice}" if reason.advice else ""
         return [f"{where}{reason.sentence}{advice} (%taskpar why tells more)"]

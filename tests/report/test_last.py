@@ -222,6 +222,14 @@ def test_sentences_name_home_squashes_waits_and_the_dearest_reason() -> None:
     assert "0.50 s were run at home although" in " | ".join(bounds_of(MIXED).sentences)
 
 
+def test_a_reason_that_cost_nothing_is_told_only_if_nothing_was_gained() -> None:
+    cheap = tuple(replace(reason, seconds=0.01) for reason in MIXED.reasons)
+    gained = replace(MIXED, reasons=cheap)
+    assert not any("why tells more" in line for line in bounds_of(gained).sentences)
+    slow = replace(gained, serial_s_estimate=3.1)
+    assert any("why tells more" in line for line in bounds_of(slow).sentences)
+
+
 def test_time_in_which_two_ran_counts_once() -> None:
     assert busy_s(MIXED.statements) == pytest.approx(3.1)
     assert busy_s(()) == 0.0
