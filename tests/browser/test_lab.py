@@ -139,7 +139,7 @@ def test_the_views_render_and_can_be_read(
         notebook.wait_idle()
         for index, view in enumerate(VIEWS, 3):
             output = notebook.output(index)
-            output.locator("table").first.wait_for(state="attached")
+            output.locator(".jp-RenderedHTML").first.wait_for(state="attached")
             output.scroll_into_view_if_needed()
             output.screenshot(path=pictures / f"{view.split()[-1].strip('%')}-{kind}.png")
         images = page.locator(".jp-Cell-outputArea img")
