@@ -39,7 +39,7 @@ from taskpar_kernel.engine.relay import Relay
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.turn import Turn
 from taskpar_kernel.errors import PoolError, TaskParError
-from taskpar_kernel.model.ids import HOME, Key, Place, Ticket, UnitId
+from taskpar_kernel.model.ids import HOME, Key, Place, Ticket
 from taskpar_kernel.model.messages import (
     AtGate,
     Event,
@@ -125,6 +125,16 @@ class Session:
         """The user's namespace."""
         namespace: dict[str, Any] = self._shell.user_ns
         return namespace
+
+    @property
+    def expected_s(self) -> float | None:
+        """How long the present cell took the last time, or None."""
+        return self.costs.cell_s(self._text)
+
+    @property
+    def imported(self) -> tuple[str, ...]:
+        """The modules that workers import as soon as home has, in that order."""
+        return tuple(self._loaded)
 
     # Life ------------------------------------------------------------------------------------
 
@@ -214,19 +224,20 @@ class Session:
         self._compile = compile_unit
         self.costs.begin_cell()
         cell = CellRun(self, tops)
-        cell.dispatch.places = self._planned(tops)
+        self._plan(cell, tops)
         return cell
 
-    def _planned(self, tops: tuple[TopLevel, ...]) -> dict[UnitId, Place]:
-        """Return where a plan puts the statements, if their costs are known by now."""
+    def _plan(self, cell: CellRun, tops: tuple[TopLevel, ...]) -> None:
+        """Let a plan say where the statements go, if their costs are known by now."""
         if self.settings.eager or self.settings.policy == "online" or not self._can_plan.is_set():
-            return {}
+            return
         # late on purpose: networkx takes 0.1 s to import, and the look-ahead thread has the time
-        from taskpar_kernel.engine.planned import planned_places
+        from taskpar_kernel.engine.planned import planned
 
-        return planned_places(
+        plan = planned(
             tops, self.costs, self.namespace, self.settings.workers, self.settings.policy
         )
+        cell.dispatch.places, cell.history.planned = plan.places, plan.records
 
     def _too_little(self, nodes: Sequence[ast.stmt], text: str) -> Refusal | None:
         """Return why a closer look at a cell cannot pay; the text is looked at first, for free."""
@@ -280,11 +291,12 @@ class Session:
         self._forget(cell)
         record = cell.history.record(len(cell.dispatch.attempts), cell.taking.waited_s)
         self.costs.observe_cell(self._text, record.wall_s)
-        facts, ready, waited_s = cell.facts(), cell.history.ready, cell.taking.waited_s
+        history, facts, waited_s = cell.history, cell.facts(), cell.taking.waited_s
 
         @cache
         def told() -> RunRecord:
-            return replace(record, reasons=explain(record, facts, ready=ready, waited_s=waited_s))
+            reasons = explain(record, facts, ready=history.ready, waited_s=waited_s)
+            return replace(history.named(record), reasons=reasons)
 
         _last[:] = [told]
 
