@@ -23,6 +23,7 @@ from taskpar_kernel.engine.passage import Passage
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.splits import is_split
 from taskpar_kernel.errors import NotPortable
+from taskpar_kernel.model.ids import Key
 from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.steps import HomeStep, Step, Unit
@@ -122,6 +123,9 @@ class Taking:
                 opened = self._opened(attempt, scene)
             except NotPortable as refused:
                 return Refusal("not-portable", f"its outcome cannot be brought home: {refused}")
+            for key in opened.changed_keys():  # what it reads may be the same, and not all it holds
+                if not scene.ledger.unchanged(scene.ledger.bundles[Key(key)]):
+                    return changed("what it changes was changed in between")
             if attempt.parts:
                 return self._commit_part(attempt, instance, scene, opened)
             with deferred_interrupts():
