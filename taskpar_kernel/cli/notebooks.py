@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import warnings
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,7 @@ from jupyter_client.manager import AsyncKernelManager
 
 from taskpar_kernel.cli.kernels import NAME, kernel_specs
 from taskpar_kernel.cli.progress import Progress, plain
-from taskpar_kernel.errors import UsageError
+from taskpar_kernel.testing.notebooks import read_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,29 +98,3 @@ def _print(outputs: Sequence[Any]) -> None:
             print(output.text, end="", file=stream, flush=True)
         elif "data" in output and "text/plain" in output.data:
             print(output.data["text/plain"], flush=True)
-
-
-def read_notebook(path: Path) -> NotebookNode:
-    """Return the notebook in a file.
-
-    Raises:
-        UsageError: it is none, it is not one of Python, or what reads it is not installed.
-    """
-    missing = [name for name in ("nbclient", "nbformat") if find_spec(name) is None]
-    if missing:
-        names = " and ".join(missing)
-        raise UsageError(f"it needs {names}; say pip install 'taskpar_kernel[verify]'")
-    import nbformat  # wanted by this command only
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an old notebook lacks ids of cells
-            notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-            nbformat.validate(notebook)
-    except (ValueError, KeyError, AttributeError, TypeError, nbformat.ValidationError) as error:
-        first = (str(error).splitlines() or [""])[0][:200]
-        raise UsageError(f"{path} is not a notebook ({first}); nothing was run") from None
-    language = notebook.metadata.get("kernelspec", {}).get("language", "python")
-    if str(language).lower() != "python":
-        raise UsageError(f"{path} is a notebook of {language}, not of Python; nothing was run")
-    return notebook

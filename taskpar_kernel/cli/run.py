@@ -14,6 +14,7 @@ from pathlib import Path
 
 from taskpar_kernel.cli.kernels import add_options, kernel_arguments
 from taskpar_kernel.errors import TaskParError, UsageError
+from taskpar_kernel.testing.notebooks import seconds
 
 INTERRUPTED = 130
 """What shells expect of a program that SIGINT ended."""
@@ -93,15 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help="save the notebook with its outputs here"
     )
-    parser.add_argument("--timeout", type=_seconds, metavar="S", help="seconds for each cell")
+    parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds for each cell")
     add_options(parser)
     return parser
-
-
-def _seconds(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds over 0")
-    return int(text)
 
 
 if __name__ == "__main__":
