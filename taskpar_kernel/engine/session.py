@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from importlib import import_module
@@ -106,6 +106,8 @@ class Session:
         self._tickets = count(1)
         self._cell: CellRun | None = None
         self._attempts: dict[Ticket, AttemptRecord] = {}
+        self._running: dict[Place, Ticket] = {}
+        """What each worker runs now, as far as it has said."""
         self._busy = threading.Event()
         self._can_plan = threading.Event()
         self._thread: threading.Thread | None = None
@@ -394,9 +396,18 @@ class Session:
         if self.pool is None:
             return frozenset()
         ready = self.pool.ready
+        ready = frozenset(w for w in ready if not self.is_held(w))
         if self.settings.eager:
             return ready
         return frozenset(w for w in ready if self._importing[w] <= 0)
+
+    def is_held(self, worker: Place) -> bool:
+        """Whether the worker still runs what was given up, and does not let go of it."""
+        ticket = self._running.get(worker)
+        if ticket is None:
+            return False
+        attempt = self._attempts.get(ticket)
+        return attempt is None or attempt.dropped
 
     # Events (on the I/O thread) -----------------------------------------------------------------
 
@@ -419,8 +430,10 @@ class Session:
 
     def _progress(self, event: Started | AtGate | Finished | Output) -> None:
         attempt = self._attempts.get(event.ticket)
-        if isinstance(event, Started) and (attempt is None or attempt.dropped):
-            self._end_early(event)
+        if isinstance(event, Started):
+            self._running[event.worker] = event.ticket
+        elif isinstance(event, Finished) and self._running.get(event.worker) == event.ticket:
+            del self._running[event.worker]
         if attempt is None:
             return
         if isinstance(event, Started):
@@ -433,17 +446,8 @@ class Session:
         else:
             attempt.outputs.append(event)
 
-    def _end_early(self, event: Started) -> None:
-        """Something began that was given up: it was on its way into the worker then.
-
-        The two orders: word that it is given up reached the worker before it began, and it does
-        not begin; or afterwards, and only a signal can end it. One that comes late ends nothing.
-        """
-        if self.pool is not None:
-            with suppress(PoolError):
-                self.pool.interrupt(event.worker)
-
     def _lost(self, event: Lost) -> None:
+        self._running.pop(event.worker, None)
         while any(place == event.worker for place, _ in self._preloads):
             self._preloaded(event.worker)
         for attempt in tuple(self._attempts.values()):

@@ -41,6 +41,8 @@ _WAIT_S = 0.25
 """Home looks around at least this often while it waits (a lost wake-up costs no more)."""
 _STUCK_S = 2.0
 """Home waits so long, at most, for an attempt that an idle worker does not begin."""
+_HELD_S = 0.1
+"""The same, for a worker that runs what was given up: most let go of it sooner."""
 _LIVE_S = 0.3
 """Output of an attempt is shown live once home has waited this long for it."""
 
@@ -271,7 +273,11 @@ class Taking:
         self, attempt: AttemptRecord, others: Iterable[AttemptRecord], waited_s: float
     ) -> bool:
         """Whether the attempt does not begin although nothing else runs on its worker."""
-        if attempt.started_s is not None or waited_s < _STUCK_S:
+        if attempt.started_s is not None or waited_s < _HELD_S:
+            return False
+        if self._session.is_held(attempt.worker):
+            return True
+        if waited_s < _STUCK_S:
             return False
         return not any(
             other.worker == attempt.worker and other.started_s is not None and not other.over
