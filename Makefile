@@ -9,7 +9,7 @@ CONFORMANCE := $(OUT)/conformance
 GALLERIES := $(OUT)/galleries
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab conformance equality galleries bench loops clean distclean
+.PHONY: help demo test lab browser tutorial conformance equality galleries bench loops clean distclean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,8 +20,14 @@ demo: $(VENV)/.stamp-demo ## run the flights notebook under python3 and under ta
 test: $(VENV)/.stamp-test ## lint, types, layers, tests; each is reported, any failure fails
 	@BIN=$(BIN) sh tests/project/checks.sh $(ARGS)
 
-lab: $(VENV)/.stamp-lab ## open JupyterLab on the flights notebook
-	@$(BIN)/jupyter lab notebooks/flights.ipynb $(ARGS)
+lab: $(VENV)/.stamp-lab ## open JupyterLab on the tutorial and the flights notebook
+	@$(BIN)/jupyter lab notebooks/tutorial.ipynb $(ARGS)
+
+browser: $(VENV)/.stamp-test ## the browser tests alone; screenshots are left in out/screenshots
+	@$(BIN)/python -m pytest tests/browser $(ARGS)
+
+tutorial: $(VENV)/.stamp-demo ## run the tutorial and write its outputs and pictures anew
+	@$(BIN)/python docs/make_tutorial.py $(ARGS)
 
 conformance: $(CONFORMANCE)/venv/.stamp ## ipykernel's and nbclient's own suites: taskpar against the stock kernel
 	@$(CONFORMANCE)/venv/bin/python tests/conformance/run.py --cache $(CONFORMANCE) $(ARGS)

@@ -19,7 +19,9 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 from traitlets import Type
 
 from taskpar_kernel import __version__
-from taskpar_kernel.magics import Door
+from taskpar_kernel.door import Door
+from taskpar_kernel.magics import register
+from taskpar_kernel.settings import TaskPar
 from taskpar_kernel.startup import collect_as_ever
 
 START_AFTER_S = 0.4
@@ -57,7 +59,7 @@ class TaskParKernel(IPythonKernel):  # type: ignore[misc]
         super().start()
         door = Door(self.shell, parent=self.parent)
         self.shell.door = door
-        door.register()
+        register(self.shell, door)
         timer = threading.Timer(START_AFTER_S, door.start)
         timer.daemon = True
         timer.start()
@@ -88,6 +90,7 @@ class TaskParApp(IPKernelApp):  # type: ignore[misc]
     """`python -m taskpar_kernel`: the kernel application. Its log lines read like ipykernel's."""
 
     kernel_class = Type(TaskParKernel, klass=IPythonKernel)
+    classes = (*IPKernelApp.classes, TaskPar)
 
 
 TaskParApp.__name__ = IPKernelApp.__name__  # clients know some log lines by this name

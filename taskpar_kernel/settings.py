@@ -7,10 +7,12 @@ configuration file, the environment, the defaults.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from traitlets import Bool, Float, Int, TraitError, Unicode, validate
@@ -19,6 +21,13 @@ from traitlets.config import Configurable
 from taskpar_kernel.errors import UsageError
 
 MAX_WORKERS = 512
+ALLOWED = MappingProxyType(
+    {
+        "policy": ("auto", "heft", "online", "serial"),
+        "progress": ("auto", "on", "off", "stay"),
+    }
+)
+"""The words that settings which are words may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class Settings:
     start_limit_s: float = 30.0
     receive_limit_s: float = 60.0
     statement_limit_s: float = 0.0
+    progress: str = "auto"
 
     def with_workers(self, workers: int) -> Settings:
         """Return these settings with another pool size."""
@@ -48,8 +58,9 @@ def usable_cores() -> int:
     return max(1, min(cores, quota) if quota else cores)
 
 
+@functools.cache
 def _cgroup_quota() -> int | None:
-    """Return the whole cores a cgroup grants, or None where there is no limit."""
+    """Return the whole cores a cgroup grants, or None where there is no limit; asked once."""
     try:
         words = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         if words[0] != "max":
@@ -111,6 +122,14 @@ def _parse(name: str, text: str, default: object) -> object:
                 "nothing was started"
             )
         return number
+    return check_word(name, text)
+
+
+def check_word(name: str, text: str) -> str:
+    """Return `text` if the setting `name` may be that, or raise `UsageError` with what it may."""
+    if name in ALLOWED and text not in ALLOWED[name]:
+        allowed = ", ".join(ALLOWED[name])
+        raise UsageError(f"{name}={text!r}: allowed are {allowed}; nothing was started")
     return text
 
 
@@ -126,6 +145,11 @@ class TaskPar(Configurable):
     statement_limit_s = Float(
         0.0,
         help="Seconds home waits for a statement run ahead before it runs it itself; 0: no limit.",
+    ).tag(config=True)
+    progress = Unicode(
+        "auto",
+        help="A line under a cell that runs longer than a second. auto: where the front end shows "
+        "cells; on: everywhere; off: nowhere; stay: everywhere, and left there.",
     ).tag(config=True)
 
     workers.tag(config=True)
@@ -145,6 +169,13 @@ class TaskPar(Configurable):
     def _valid_workers(self, proposal: Mapping[str, Any]) -> int:
         try:
             return check_workers(proposal["value"])
+        except UsageError as error:
+            raise TraitError(str(error)) from None
+
+    @validate("policy", "progress")
+    def _valid_word(self, proposal: Mapping[str, Any]) -> str:
+        try:
+            return check_word(proposal["trait"].name, proposal["value"])
         except UsageError as error:
             raise TraitError(str(error)) from None
 

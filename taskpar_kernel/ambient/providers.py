@@ -11,11 +11,12 @@ from __future__ import annotations
 import copy
 import decimal
 import locale
+import operator
 import os
 import random
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,10 +170,34 @@ def _rc() -> Any:
     return {k: v for k, v in dict.items(parameters) if k != "backend"}  # drawing is home's
 
 
+class _SameObjects:
+    """Equal to another one that holds the same objects, and lists with the same objects in them.
+
+    It holds what it compares: an address alone may be another object's by then.
+    """
+
+    __slots__ = ("_objects",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, objects: Iterable[object]):
+        kept = tuple(objects)
+        lists = [part for one in kept if type(one) is list for part in (_END, *one)]
+        self._objects = (*kept, *lists)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _SameObjects):
+            return NotImplemented
+        mine, theirs = self._objects, other._objects
+        return len(mine) == len(theirs) and all(map(operator.is_, mine, theirs))
+
+
+_END = object()
+
+
 def _rc_mark() -> object:
-    # Parameters are replaced, not mutated: their addresses tell, at a twentieth of a repr's cost.
+    # Parameters are replaced, but for lists: comparing objects takes a twentieth of a repr's time.
     parameters = getattr(_loaded("matplotlib"), "rcParams", None)
-    return None if parameters is None else tuple(map(id, dict.values(parameters)))
+    return None if parameters is None else _SameObjects(dict.values(parameters))
 
 
 def _restore_rc(state: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ from taskpar_kernel.engine.walking import both_ways, is_temporary
 from taskpar_kernel.model.effects import Effects, Touch, combined
 from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.refusal import Refusal
+from taskpar_kernel.model.run import Glance
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Span, TopLevel, Unit, flat
 from taskpar_kernel.source.rewrite import HOOKS, rewrite
 
@@ -171,6 +172,20 @@ class CellRun(AppliedHooks):
             for attempt in tuple(self.dispatch.attempts.values()):
                 if not attempt.over:
                     self._base.drop(attempt)
+
+    def glance(self) -> Glance:
+        """Return how far the cell is; any thread may ask, and nobody waits for it."""
+        at = next((i for i, top in enumerate(self._tops, 1) if top is self._top), 1)
+        out = [a for a in tuple(self.dispatch.out) if not a.over]
+        return Glance(
+            at,
+            len(self._tops),
+            self.history.committed,
+            sum(len(a.instances) for a in out),
+            len({a.worker for a in out if a.started_s is not None}),
+            self._session.settings.workers,
+            self._session.expected_s,
+        )
 
     def facts(self) -> CellFacts:
         """Return what explains the run once it is over."""

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 from taskpar_kernel.analysis.together import blocked
 from taskpar_kernel.model.ids import Key, Place
 from taskpar_kernel.model.messages import Received
 from taskpar_kernel.model.refusal import Refusal
-from taskpar_kernel.model.run import RunRecord, StatementRecord, TransferRecord
+from taskpar_kernel.model.run import (
+    PlannedRecord,
+    RunRecord,
+    StatementRecord,
+    TransferRecord,
+)
 from taskpar_kernel.model.steps import HomeStep, Step
+
+Touched = tuple[frozenset[str], frozenset[str], frozenset[str], frozenset[str]]
 
 MOST_STATEMENTS = 5000
 """Instances recorded one by one; a longer loop is counted but not listed further."""
@@ -33,6 +41,9 @@ class History:
     saved_s: float = 0.0
     names: Mapping[Key, Iterable[str]] = field(default_factory=dict)
     """The names that travel in each bundle."""
+    planned: tuple[PlannedRecord, ...] = ()
+    touched: list[Touched] = field(default_factory=list)
+    """The names that each of `statements` reads, and writes in one way or another."""
 
     def home(
         self,
@@ -61,6 +72,7 @@ class History:
                 _place(event.worker),
                 event.nbytes,
                 max(0.0, event.arrived_s - event.sent_s),
+                event.sent_s - self.start_s,
             )
         )
 
@@ -76,6 +88,8 @@ class History:
         if len(self.statements) < MOST_STATEMENTS:
             begin_s, stop_s = (moment_s - self.start_s for moment_s in span_s)
             why = reason or _NOTHING
+            effects = step.effects
+            self.touched.append((effects.reads, effects.writes, effects.deletes, effects.changes))
             self.statements.append(
                 StatementRecord(
                     step.line,
@@ -104,7 +118,21 @@ class History:
             committed_ahead=self.committed,
             squashed=self.squashed,
             notes=tuple(self.notes),
+            planned=self.planned,
         )
+
+    def named(self, record: RunRecord) -> RunRecord:
+        """Return the record with the names that each statement reads and writes."""
+        sort = cache(_sorted)  # the iterations of a loop share their names
+        told = [
+            replace(one, reads=sort(reads), writes=sort(*written))
+            for one, (reads, *written) in zip(record.statements, self.touched, strict=True)
+        ]
+        return replace(record, statements=tuple(told))
+
+
+def _sorted(*names: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(frozenset().union(*names)))
 
 
 def _place(place: int) -> str:

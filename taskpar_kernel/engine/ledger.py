@@ -56,6 +56,8 @@ class Bundle:
     spans: tuple[Span, ...] = ()
     opened_s: float = 0.0
     """How long it took home to unpickle it."""
+    sources: tuple[Key, ...] = ()
+    """The bundles that an attempt read which made this one: it may hold objects of theirs."""
 
     @property
     def constant(self) -> bool:
@@ -361,6 +363,7 @@ class Ledger:
             if id(obj) not in bundle.numbered.index_of:
                 bundle.numbered.objects[free + index] = obj
                 bundle.numbered.index_of[id(obj)] = free + index
+        bundle.numbered.dicts |= extra.dicts
 
 
 def _is_contained(effects: Effects, namespace: Mapping[str, Any]) -> bool:

@@ -30,7 +30,7 @@ from taskpar_kernel.engine.sources import Blocked, Deferred, Known, Names, Outco
 from taskpar_kernel.engine.stream import Binding, Instance, Item, Opaque, Order, Stream
 from taskpar_kernel.errors import Hurried
 from taskpar_kernel.model.effects import Blocker, Effects, Scope
-from taskpar_kernel.model.ids import HOME, Place, Ticket
+from taskpar_kernel.model.ids import HOME, Place
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, TopLevel, Unit
 
@@ -145,12 +145,10 @@ class Lookahead:
         """Give up an attempt and every attempt that reads its outcome."""
         pool = self.dispatch.pool
         queue, gone = [attempt], []
-        at_gate: dict[Ticket, bool] = {}
         while queue:
             lost = queue.pop()
             if lost.dropped:
                 continue
-            at_gate[lost.ticket] = lost.waits  # it hears from its inbox, and needs no signal
             lost.dropped = lost.outcome.dropped = True
             gone.append(lost)
             queue += [a for a in self.attempts() if any(b is lost.outcome for _, b in a.reads)]
@@ -160,8 +158,6 @@ class Lookahead:
                     instance.attempt = None
             if lost.finished is None and not lost.gone:
                 pool.abandon(lost.worker, (lost.ticket,))
-                if lost.started_s is not None and not at_gate[lost.ticket]:
-                    pool.interrupt(lost.worker)
 
     def attempts(self) -> list[AttemptRecord]:
         """Return the attempts of statements that home has not passed."""

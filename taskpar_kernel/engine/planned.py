@@ -8,13 +8,14 @@ statement goes and what stays home; what is ready, and what is committed, is dec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taskpar_kernel.engine.costs import Costs
 from taskpar_kernel.engine.sizes import size_of
 from taskpar_kernel.model.effects import Blocker, Effects, Reason
 from taskpar_kernel.model.ids import Place, StatementId, UnitId
+from taskpar_kernel.model.run import PlannedRecord
 from taskpar_kernel.model.steps import TopLevel, Unit
 from taskpar_kernel.planning.choose import choose_plan
 from taskpar_kernel.planning.graph import TaskDetails, task_graph
@@ -25,13 +26,21 @@ LEAST_UNITS = 3
 """With fewer whole statements than this there is nothing to plan."""
 
 
-def planned_places(
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan as the engine follows it, and as it is recorded; empty: there is none."""
+
+    places: dict[UnitId, Place] = field(default_factory=dict)
+    records: tuple[PlannedRecord, ...] = ()
+
+
+def planned(
     tops: Sequence[TopLevel],
     costs: Costs,
     namespace: Mapping[str, Any],
     workers: int,
     policy: str,
-) -> dict[UnitId, Place]:
+) -> Planned:
     """Return the planned place of each statement that may travel; empty: go by the on-line policy.
 
     Raises:
@@ -40,7 +49,7 @@ def planned_places(
     whole = {i: top.steps[0] for i, top in enumerate(tops) if _is_whole(top)}
     known = [costs.estimate(step) for step in whole.values() if isinstance(step, Unit)]
     if len(known) < LEAST_UNITS or None in known or len(whole) < len(tops) // 2:
-        return {}
+        return Planned()
     statements = [
         (StatementId(i), top.effects if i in whole else _at_home(top.effects))
         for i, top in enumerate(tops)
@@ -53,11 +62,14 @@ def planned_places(
     sizes = {name: int(_BYTES_PER_S * size_of(namespace[name]).pack_s) for name in read}
     plan = choose_plan(task_graph(statements, details, sizes), workers, policy)
     if not plan.is_parallel:
-        return {}
+        return Planned()
     places = {p.task: p.place for p in plan.placements}
-    return {
-        step.id: places[StatementId(i)] for i, step in whole.items() if StatementId(i) in places
-    }
+    records = tuple(
+        PlannedRecord(details[p.task].line, str(p.place or "home"), p.start_s, p.end_s)
+        for p in plan.placements
+    )
+    at = {step.id: places[StatementId(i)] for i, step in whole.items() if StatementId(i) in places}
+    return Planned(at, records)
 
 
 def _is_whole(top: TopLevel) -> bool:

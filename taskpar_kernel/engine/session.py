@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from importlib import import_module
@@ -39,7 +39,7 @@ from taskpar_kernel.engine.relay import Relay
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.turn import Turn
 from taskpar_kernel.errors import PoolError, TaskParError
-from taskpar_kernel.model.ids import HOME, Key, Place, Ticket, UnitId
+from taskpar_kernel.model.ids import HOME, Key, Place, Ticket
 from taskpar_kernel.model.messages import (
     AtGate,
     Event,
@@ -106,6 +106,8 @@ class Session:
         self._tickets = count(1)
         self._cell: CellRun | None = None
         self._attempts: dict[Ticket, AttemptRecord] = {}
+        self._running: dict[Place, Ticket] = {}
+        """What each worker runs now, as far as it has said."""
         self._busy = threading.Event()
         self._can_plan = threading.Event()
         self._thread: threading.Thread | None = None
@@ -125,6 +127,16 @@ class Session:
         """The user's namespace."""
         namespace: dict[str, Any] = self._shell.user_ns
         return namespace
+
+    @property
+    def expected_s(self) -> float | None:
+        """How long the present cell took the last time, or None."""
+        return self.costs.cell_s(self._text)
+
+    @property
+    def imported(self) -> tuple[str, ...]:
+        """The modules that workers import as soon as home has, in that order."""
+        return tuple(self._loaded)
 
     # Life ------------------------------------------------------------------------------------
 
@@ -214,19 +226,20 @@ class Session:
         self._compile = compile_unit
         self.costs.begin_cell()
         cell = CellRun(self, tops)
-        cell.dispatch.places = self._planned(tops)
+        self._plan(cell, tops)
         return cell
 
-    def _planned(self, tops: tuple[TopLevel, ...]) -> dict[UnitId, Place]:
-        """Return where a plan puts the statements, if their costs are known by now."""
+    def _plan(self, cell: CellRun, tops: tuple[TopLevel, ...]) -> None:
+        """Let a plan say where the statements go, if their costs are known by now."""
         if self.settings.eager or self.settings.policy == "online" or not self._can_plan.is_set():
-            return {}
+            return
         # late on purpose: networkx takes 0.1 s to import, and the look-ahead thread has the time
-        from taskpar_kernel.engine.planned import planned_places
+        from taskpar_kernel.engine.planned import planned
 
-        return planned_places(
+        plan = planned(
             tops, self.costs, self.namespace, self.settings.workers, self.settings.policy
         )
+        cell.dispatch.places, cell.history.planned = plan.places, plan.records
 
     def _too_little(self, nodes: Sequence[ast.stmt], text: str) -> Refusal | None:
         """Return why a closer look at a cell cannot pay; the text is looked at first, for free."""
@@ -280,11 +293,12 @@ class Session:
         self._forget(cell)
         record = cell.history.record(len(cell.dispatch.attempts), cell.taking.waited_s)
         self.costs.observe_cell(self._text, record.wall_s)
-        facts, ready, waited_s = cell.facts(), cell.history.ready, cell.taking.waited_s
+        history, facts, waited_s = cell.history, cell.facts(), cell.taking.waited_s
 
         @cache
         def told() -> RunRecord:
-            return replace(record, reasons=explain(record, facts, ready=ready, waited_s=waited_s))
+            reasons = explain(record, facts, ready=history.ready, waited_s=waited_s)
+            return replace(history.named(record), reasons=reasons)
 
         _last[:] = [told]
 
@@ -382,9 +396,18 @@ class Session:
         if self.pool is None:
             return frozenset()
         ready = self.pool.ready
+        ready = frozenset(w for w in ready if not self.is_held(w))
         if self.settings.eager:
             return ready
         return frozenset(w for w in ready if self._importing[w] <= 0)
+
+    def is_held(self, worker: Place) -> bool:
+        """Whether the worker still runs what was given up, and does not let go of it."""
+        ticket = self._running.get(worker)
+        if ticket is None:
+            return False
+        attempt = self._attempts.get(ticket)
+        return attempt is None or attempt.dropped
 
     # Events (on the I/O thread) -----------------------------------------------------------------
 
@@ -407,8 +430,10 @@ class Session:
 
     def _progress(self, event: Started | AtGate | Finished | Output) -> None:
         attempt = self._attempts.get(event.ticket)
-        if isinstance(event, Started) and (attempt is None or attempt.dropped):
-            self._end_early(event)
+        if isinstance(event, Started):
+            self._running[event.worker] = event.ticket
+        elif isinstance(event, Finished) and self._running.get(event.worker) == event.ticket:
+            del self._running[event.worker]
         if attempt is None:
             return
         if isinstance(event, Started):
@@ -421,17 +446,8 @@ class Session:
         else:
             attempt.outputs.append(event)
 
-    def _end_early(self, event: Started) -> None:
-        """Something began that was given up: it was on its way into the worker then.
-
-        The two orders: word that it is given up reached the worker before it began, and it does
-        not begin; or afterwards, and only a signal can end it. One that comes late ends nothing.
-        """
-        if self.pool is not None:
-            with suppress(PoolError):
-                self.pool.interrupt(event.worker)
-
     def _lost(self, event: Lost) -> None:
+        self._running.pop(event.worker, None)
         while any(place == event.worker for place, _ in self._preloads):
             self._preloaded(event.worker)
         for attempt in tuple(self._attempts.values()):

@@ -21,7 +21,9 @@ from taskpar_kernel.engine.history import History, changed, failed
 from taskpar_kernel.engine.lookahead import Lookahead, Moment
 from taskpar_kernel.engine.passage import Passage
 from taskpar_kernel.engine.signals import deferred_interrupts
+from taskpar_kernel.engine.splits import is_split
 from taskpar_kernel.errors import NotPortable
+from taskpar_kernel.model.ids import Key
 from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.steps import HomeStep, Step, Unit
@@ -39,6 +41,8 @@ _WAIT_S = 0.25
 """Home looks around at least this often while it waits (a lost wake-up costs no more)."""
 _STUCK_S = 2.0
 """Home waits so long, at most, for an attempt that an idle worker does not begin."""
+_HELD_S = 0.1
+"""The same, for a worker that runs what was given up: most let go of it sooner."""
 _LIVE_S = 0.3
 """Output of an attempt is shown live once home has waited this long for it."""
 
@@ -121,6 +125,9 @@ class Taking:
                 opened = self._opened(attempt, scene)
             except NotPortable as refused:
                 return Refusal("not-portable", f"its outcome cannot be brought home: {refused}")
+            for key in opened.changed_keys():  # what it reads may be the same, and not all it holds
+                if not scene.ledger.unchanged(scene.ledger.bundles[Key(key)]):
+                    return changed("what it changes was changed in between")
             if attempt.parts:
                 return self._commit_part(attempt, instance, scene, opened)
             with deferred_interrupts():
@@ -175,7 +182,14 @@ class Taking:
                 return changed(f"what `{name}` is bound to was changed in between", name)
         if ledger.ambient_mark() != attempt.ambient:
             return Refusal("squashed-ambient", "process-wide state was changed in between")
-        return self._different_prelude(attempt, scene)
+        return self._different_prelude(attempt, scene) or self._split(attempt, scene)
+
+    def _split(self, attempt: AttemptRecord, scene: Scene) -> Refusal | None:
+        """Return None unless its worker saw two objects where home has one."""
+        inputs = attempt.inputs if attempt.replica is None else (*attempt.inputs, attempt.replica)
+        if is_split(inputs, scene.ledger.bundles):
+            return changed("it was sent copies of an object that another of its inputs holds")
+        return None
 
     @staticmethod
     def _rebound(
@@ -259,7 +273,11 @@ class Taking:
         self, attempt: AttemptRecord, others: Iterable[AttemptRecord], waited_s: float
     ) -> bool:
         """Whether the attempt does not begin although nothing else runs on its worker."""
-        if attempt.started_s is not None or waited_s < _STUCK_S:
+        if attempt.started_s is not None or waited_s < _HELD_S:
+            return False
+        if self._session.is_held(attempt.worker):
+            return True
+        if waited_s < _STUCK_S:
             return False
         return not any(
             other.worker == attempt.worker and other.started_s is not None and not other.over
@@ -315,6 +333,11 @@ class Taking:
             for name in self._session.costs.changes(step)
             if name in names and any(name == n for n, _ in attempt.reads)
         }
+        keys_read = tuple(bundle.key for bundle in attempt.inputs)
+        attempt.outcome.sources = keys_read
+        if attempt.replica is not None:
+            attempt.replica.sources = keys_read
+            attempt.outcome.sources += (attempt.replica.key,)
         scene.ledger.take_in(attempt.outcome, opened)
         keys = opened.changed_keys()
         changed = frozenset(n for n, b in attempt.reads if b.key in keys)

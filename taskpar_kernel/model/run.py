@@ -26,6 +26,20 @@ class StatementRecord:
     reason_names: tuple[str, ...] = ()
     times: int = 1
     """How many iterations this record sums up."""
+    reads: tuple[str, ...] = ()
+    """Names it was predicted to read, sorted."""
+    writes: tuple[str, ...] = ()
+    """Names it was predicted to bind, delete, or change the object of, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRecord:
+    """Where and when the plan that was followed put a statement; seconds since the cell's start."""
+
+    line: int
+    place: str
+    start_s: float
+    end_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,8 @@ class TransferRecord:
     target: str
     bytes: int
     seconds: float
+    start_s: float = 0.0
+    """When it was handed over, since the cell's start; below 0: it was there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,24 @@ class ReasonRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Glance:
+    """How far a running cell is, for those who only look."""
+
+    at: int
+    """The statement home is at, from 1."""
+    of: int
+    taken: int
+    """Outcomes taken from workers so far."""
+    ahead: int
+    """Attempts that are out."""
+    busy: int
+    """Workers that run one of them."""
+    workers: int
+    expected_s: float | None = None
+    """How long the cell took the last time."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """The last cell: what ran where, what moved, and what it gained."""
 
@@ -73,6 +107,8 @@ class RunRecord:
     """Lines said to the user during the cell (a lost worker, a pool that did not start)."""
     reasons: tuple[ReasonRecord, ...] = ()
     """Why statements ran at home or waited: the dearest first, ties by line."""
+    planned: tuple[PlannedRecord, ...] = ()
+    """The plan that was followed; empty where the on-line policy decided."""
 
     @property
     def speed_up(self) -> float:

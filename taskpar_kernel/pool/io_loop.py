@@ -20,9 +20,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.errors import PoolError, WireError
-from taskpar_kernel.model.ids import HOME, Place
+from taskpar_kernel.model.ids import HOME, Place, Ticket
 from taskpar_kernel.model.messages import (
+    Abandon,
+    AtGate,
     Event,
+    Finished,
     Lost,
     Packed,
     Peer,
@@ -30,10 +33,12 @@ from taskpar_kernel.model.messages import (
     Received,
     Script,
     Send,
+    Started,
     Stop,
     TimedOut,
     Value,
 )
+from taskpar_kernel.pool.endings import Endings
 from taskpar_kernel.pool.folder import Folder, sweep
 from taskpar_kernel.pool.iopub import as_output, read_iopub
 from taskpar_kernel.pool.member import FAILED, READY, STARTING, Member
@@ -83,6 +88,9 @@ class IoLoop:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
+        self._endings = Endings(
+            partial(self.signal, number=signal.SIGINT), self.restart, self._loop.call_later
+        )
         self._sockets = Sockets()
         try:
             self._folder.create()
@@ -123,6 +131,12 @@ class IoLoop:
         process = self._members[place].process
         if process is not None:
             process.signal(number)
+
+    def give_up(self, place: Place, incarnation: int, tickets: tuple[Ticket, ...]) -> None:
+        """Have a worker not start these attempts, and end the one of them that runs."""
+        self.send(place, incarnation, encode(HOME, 0, Abandon(tickets)))
+        if incarnation == self._members[place].incarnation:
+            self._endings.give_up(place, tickets)
 
     def restart(self, place: Place) -> None:
         """End a worker's process; the next one starts at once."""
@@ -197,6 +211,7 @@ class IoLoop:
         task.add_done_callback(self._launches.discard)
         self._tell_peers(Peer(member.place, ""))
         self._transfers.forget_target(member.place)
+        self._endings.lost(member.place)
         missing = self._transfers.of_source(member.place)
         self._loop.call_later(GRACE_S, self._tell_missing, missing, why)
         if may_restart:
@@ -251,6 +266,12 @@ class IoLoop:
                 target.send(encode(HOME, 0, replace(event, relay_to=None)))
                 return
             self._transfers.ended(event.key, HOME)
+        elif isinstance(event, Started):
+            self._endings.began(member.place, event.ticket)
+        elif isinstance(event, AtGate):
+            self._endings.came_to_gate(member.place, event.ticket)
+        elif isinstance(event, Finished):
+            self._endings.ended(member.place, event.ticket)
         self._tell(event)
 
     def _connect(self, member: Member, ready: Ready) -> None:

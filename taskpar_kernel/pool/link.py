@@ -20,7 +20,7 @@ import psutil  # type: ignore[import-untyped]
 
 from taskpar_kernel.errors import PoolError, UsageError
 from taskpar_kernel.model.ids import HOME, Place, Ticket
-from taskpar_kernel.model.messages import Abandon, Event, Lost, Proceed, Script, Value
+from taskpar_kernel.model.messages import Event, Lost, Proceed, Script, Value
 from taskpar_kernel.pool.folder import Folder
 from taskpar_kernel.pool.shared import Plan, Shared, Snapshot, WorkerState
 from taskpar_kernel.settings import Settings, check_workers
@@ -164,8 +164,12 @@ class WorkerPool:
         return self._send(worker, value)
 
     def abandon(self, worker: Place, tickets: Iterable[Ticket]) -> None:
-        """Have `worker` not start these attempts; a `Finished` tells of each that it will not."""
-        self._send(worker, Abandon(tuple(tickets)))
+        """Have `worker` not start these attempts, and end the one that runs.
+
+        A `Finished` tells of each.
+        """
+        incarnation, gone = self._check(worker), tuple(tickets)
+        self._submit(lambda loop: loop.give_up(worker, incarnation, gone))
 
     def proceed(self, worker: Place, ticket: Ticket) -> None:
         """Let an attempt that waits at the gate pass it."""
@@ -184,7 +188,7 @@ class WorkerPool:
         self._check(worker)
         self._submit(lambda loop: loop.restart(worker))
 
-    def _send(self, worker: Place, message: Value | Abandon | Proceed) -> int:
+    def _send(self, worker: Place, message: Value | Proceed) -> int:
         from taskpar_kernel.transport.sockets import encode  # zmq is not light
 
         incarnation = self._check(worker)

@@ -1,72 +1,138 @@
-"""A `RunRecord` comes in, what `%taskpar last` shows goes out: text, and HTML for notebooks.
+"""A `RunRecord` comes in, what `%taskpar last` shows goes out: text, HTML, and files.
 
-The HTML is one table with inline styles: no script, no style sheet, so it survives every sanitiser.
+One sentence first, then the table of statements, the timeline, and what bounds the speed.
 """
 
 from __future__ import annotations
 
-from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from taskpar_kernel.model.run import RunRecord, StatementRecord
-from taskpar_kernel.report.workers import table
+from taskpar_kernel.errors import UsageError
+from taskpar_kernel.report.bounds import Bounds, bounds_of, in_program_order, seconds_of
+from taskpar_kernel.report.files import write
+from taskpar_kernel.report.markup import (
+    bullets,
+    html_table,
+    page,
+    paragraphs,
+    shortened,
+    table,
+)
+from taskpar_kernel.report.timeline import lane_name, timeline, timeline_text
+
+if TYPE_CHECKING:
+    from taskpar_kernel.model.run import RunRecord, StatementRecord
 
 MOST_ROWS = 60
+SUFFIXES = (".html", ".svg", ".png")
+_HEAD = ("line", "statement", "where", "start", "seconds", "reads", "writes", "state")
+_NUMBERS = ("line", "start", "seconds")
+_STATES = {"home": "at home", "committed": "taken", "squashed": "run again"}
+_NAMES_TOLD = 4
 
 
-def summary(record: RunRecord) -> str:
+def summary(record: RunRecord, bounds: Bounds | None = None) -> str:
     """Return one sentence on the cell."""
     number = len(record.statements)
+    statements = "1 statement" if number == 1 else f"{number} statements"
     if not record.ahead:
-        return f"{number} statements, all at home: {record.wall_s:.2f} s"
+        return f"{statements}, all at home: {record.wall_s:.2f} s"
+    bounds = bounds_of(record) if bounds is None else bounds
     workers = f"{record.workers} worker{'s' if record.workers != 1 else ''}"
     again = f"; {record.squashed} run again" if record.squashed else ""
     return (
-        f"{number} statements, {record.committed_ahead} ahead on {workers}: {record.wall_s:.2f} s "
-        f"instead of about {record.serial_s_estimate:.2f} s ({record.speed_up:.1f}×){again}"
+        f"{statements}, {record.committed_ahead} ahead on {workers}: {record.wall_s:.2f} s "
+        f"instead of about {record.serial_s_estimate:.2f} s "
+        f"({record.speed_up:.1f}×; bound {bounds.speed_up:.1f}×){again}"
     )
 
 
 def last_text(record: RunRecord) -> str:
-    """Return the record as a sentence and an aligned table."""
-    rows = [_row(s) for s in record.statements[:MOST_ROWS]]
-    lines = [summary(record), "", table(_HEAD, rows)]
-    lines += _moved(record)
-    lines += [f"… and {len(record.statements) - MOST_ROWS} more"] * (
-        len(record.statements) > MOST_ROWS
-    )
+    """Return the record as a sentence, an aligned table, lanes, and what bounds the speed."""
+    record = in_program_order(record)
+    bounds = bounds_of(record)
+    shown, left = rows_shown(record)
+    lines = [summary(record, bounds), "", table(_HEAD, [_row(s) for s in shown])]
+    lines += [f"… and {left} more"] * bool(left)
+    lanes = timeline_text(record, bounds)
+    if lanes:
+        lines += ["", lanes]
+    told = [*bounds.sentences, *_moved(record)]
+    if told:
+        lines += ["", *(f"- {line}" for line in told)]
     return "\n".join([*lines, *record.notes])
 
 
 def last_html(record: RunRecord) -> str:
-    """Return the record as an HTML table with a caption."""
-    cell = 'style="text-align:left;padding:2px 8px"'
-    head = "".join(f'<th scope="col" {cell}>{h}</th>' for h in _HEAD)
-    body = "".join(
-        "<tr>" + "".join(f"<td {cell}>{escape(c)}</td>" for c in _row(s)) + "</tr>"
-        for s in record.statements[:MOST_ROWS]
-    )
-    notes = "".join(f"<p>{escape(n)}</p>" for n in [*_moved(record), *record.notes])
-    return (
-        f"<p>{escape(summary(record))}</p><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table>{notes}"
-    )
+    """Return the record as HTML: sentence, table, picture, and what bounds the speed."""
+    record = in_program_order(record)
+    bounds = bounds_of(record)
+    shown, left = rows_shown(record)
+    parts = [
+        paragraphs([summary(record, bounds)]),
+        html_table("Statements as they went", _HEAD, [_row(s) for s in shown], _NUMBERS),
+        paragraphs([f"… and {left} more"] * bool(left)),
+    ]
+    if any(seconds_of(s) > 0 for s in record.statements):
+        parts.append(timeline(record, bounds).image())
+    told = [*bounds.sentences, *_moved(record)]
+    if told:
+        parts += [paragraphs(["What bounds the speed:"]), bullets(told)]
+    return "".join([*parts, paragraphs(record.notes)])
 
 
-_HEAD = ("line", "statement", "where", "start", "seconds", "state", "reason")
+def rows_shown(record: RunRecord) -> tuple[list[StatementRecord], int]:
+    """Return the statements to list, in program order, and how many are left out.
+
+    Of too many the dearest are kept, so that none that matters is hidden behind iterations.
+    """
+    every = record.statements
+    if len(every) <= MOST_ROWS:
+        return list(every), 0
+    dearest = sorted(range(len(every)), key=lambda i: (-seconds_of(every[i]), i))[:MOST_ROWS]
+    return [every[i] for i in sorted(dearest)], len(every) - MOST_ROWS
+
+
+def save_last(record: RunRecord, path: Path) -> None:
+    """Write the report as .html, or its timeline as .svg or .png.
+
+    Raises:
+        UsageError: the ending is another, or the file cannot be written.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            f"{str(path)!r}: the name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}; "
+            "nothing was written"
+        )
+    if suffix == ".html":
+        write(path, page("taskpar: the last cell", last_html(record)).encode())
+        return
+    record = in_program_order(record)
+    picture = timeline(record, bounds_of(record))
+    write(path, picture.png() if suffix == ".png" else picture.svg().encode())
 
 
 def _row(s: StatementRecord) -> tuple[str, ...]:
-    where = "home" if s.place == "home" else f"worker {s.place}"
-    source = s.source if len(s.source) <= 50 else s.source[:49] + "…"
+    timed = s.end_s > s.start_s
+    state = _STATES.get(s.state, s.state)
+    times = f" ×{s.times}" if s.times > 1 else ""
     return (
         str(s.line),
-        source,
-        where,
-        f"{s.start_s:.3f}",
-        f"{s.end_s - s.start_s:.3f}",
-        s.state,
-        s.reason,
+        shortened(s.source, 50) + times,
+        lane_name(s.place),
+        f"{s.start_s:.3f}" if timed else "",
+        f"{s.end_s - s.start_s:.3f}" if timed else "",
+        _named(s.reads),
+        _named(s.writes),
+        f"{state}: {s.reason}" if s.reason else state,
     )
+
+
+def _named(names: tuple[str, ...]) -> str:
+    more = f", +{len(names) - _NAMES_TOLD}" if len(names) > _NAMES_TOLD else ""
+    return ", ".join(names[:_NAMES_TOLD]) + more
 
 
 def _moved(record: RunRecord) -> list[str]:

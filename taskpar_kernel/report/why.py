@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from html import escape
 
 from taskpar_kernel.model.run import ReasonRecord, RunRecord
-from taskpar_kernel.report.workers import table
+from taskpar_kernel.report.markup import html_table, paragraphs, shortened, table
 
 MOST_ROWS = 40
 NOTHING = "nothing kept this cell from running in parallel"
@@ -29,15 +28,10 @@ def why_text(record: RunRecord) -> str:
 def why_html(record: RunRecord) -> str:
     """Return the reasons as an HTML table, or one paragraph if there are none."""
     if not record.reasons:
-        return f"<p>{NOTHING}</p>"
-    cell = 'style="text-align:left;padding:2px 8px"'
-    head = "".join(f'<th scope="col" {cell}>{h}</th>' for h in _HEAD)
-    body = "".join(
-        "<tr>" + "".join(f"<td {cell}>{escape(c)}</td>" for c in _row(reason)) + "</tr>"
-        for reason in record.reasons[:MOST_ROWS]
-    )
-    notes = "".join(f"<p>{escape(line)}</p>" for line in _more(record))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+        return paragraphs([NOTHING])
+    rows = [_row(reason) for reason in record.reasons[:MOST_ROWS]]
+    reasons = html_table("What ran at home or waited, the dearest first", _HEAD, rows, ("line",))
+    return reasons + paragraphs(_more(record))
 
 
 def why_json(record: RunRecord) -> str:
@@ -49,7 +43,7 @@ def _row(reason: ReasonRecord) -> tuple[str, ...]:
     source = reason.statement
     return (
         str(reason.line or ""),
-        source if len(source) <= 40 else source[:39] + "…",
+        shortened(source, 40) if source else "",
         f"{reason.seconds:.3f} s" if reason.seconds else "",
         reason.sentence,
         reason.advice,

@@ -203,18 +203,25 @@ class Front:
         """Wait until all workers of a taskpar kernel are up."""
         self.evaluate(_READY)
 
-    def reset(self) -> None:
-        """Give the next notebook a kernel in which nothing has run, and an empty folder."""
-        empty(self.folder)
-        self.evaluate(f"{_PROBE}.reset()")
+    def reset(self) -> list[str]:
+        """Give the next notebook an empty namespace and folder, and the state of a new kernel.
 
-    def notebook(self, cells: Sequence[str], *, limit_s: float = LIMIT_S / 2) -> Seems:
-        """Run the cells of a notebook in a clean namespace and folder.
+        Returns what could not be undone: empty, or the kernel should be started anew.
+        """
+        empty(self.folder)
+        left: list[str] = self.evaluate(f"{_PROBE}.reset()")
+        return left
+
+    def notebook(
+        self, cells: Sequence[str], *, limit_s: float = LIMIT_S / 2, clean: bool = False
+    ) -> Seems:
+        """Run the cells of a notebook in a clean namespace and folder (`clean`: it is clean).
 
         Raises:
             HangError: a cell took longer than `limit_s`.
         """
-        self.reset()
+        if not clean:
+            self.reset()
         seems = Seems([], {})
         for cell in cells:
             seems.cells.append(self.run(cell, limit_s=limit_s))

@@ -12,10 +12,8 @@ import asyncio
 import json
 import sys
 import tempfile
-import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +30,7 @@ from taskpar_kernel.testing.compare import (
     first_difference,
 )
 from taskpar_kernel.testing.folders import Copy
+from taskpar_kernel.testing.notebooks import read_notebook, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,7 +94,7 @@ class _Place:
 
     def run(self, notebook: NotebookNode, kernel: str) -> KernelRun:
         """Return a kernel, not yet started, in a folder that is as it was."""
-        from taskpar_kernel.testing.observe import KernelRun  # needs nbclient: see `_read`
+        from taskpar_kernel.testing.observe import KernelRun  # needs nbclient: see `read_notebook`
 
         folder = self.options.folder
         if self._copy is not None:
@@ -156,7 +155,7 @@ async def _observed(run: KernelRun, place: _Place, on_cell: OnCell) -> Observati
     Raises:
         _NotFinished: A cell took too long, or the kernel died.
     """
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError  # see `_read`
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError  # see `read_notebook`
 
     last = 0
 
@@ -287,26 +286,9 @@ def _read(path: Path) -> NotebookNode:
     Raises:
         UsageError: There is no notebook that could be run, or nbclient is not installed.
     """
-    missing = [name for name in ("nbclient", "nbformat") if find_spec(name) is None]
-    if missing:
-        names = " and ".join(missing)
-        raise UsageError(f"it needs {names}; say pip install 'taskpar_kernel[verify]'")
-    import nbformat  # wanted by this command only
+    notebook = read_notebook(path)
+    import nbformat  # `read_notebook` has told if it is missing
 
-    if not path.is_file():
-        what = "is not a file" if path.exists() else "does not exist"
-        raise UsageError(f"{path} {what}; nothing was run")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an old notebook lacks ids of cells
-            notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-            nbformat.validate(notebook)
-    except (ValueError, KeyError, AttributeError, TypeError, nbformat.ValidationError) as error:
-        first = (str(error).splitlines() or [""])[0][:200]
-        raise UsageError(f"{path} is not a notebook ({first}); nothing was run") from None
-    language = notebook.metadata.get("kernelspec", {}).get("language", "python")
-    if str(language).lower() != "python":
-        raise UsageError(f"{path} is a notebook of {language}, not of Python; nothing was run")
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.source = without_own_magics(cell.source)
@@ -321,6 +303,8 @@ def without_own_magics(source: str) -> str:
     """
     own = ("%%taskpar", "%taskpar", "%load_ext taskpar_kernel", "%unload_ext taskpar_kernel")
     lines = source.split("\n")
+    if source.split()[:2] in (["%%taskpar", "plan"], ["%%taskpar", "graph"]):
+        return "\n" * (len(lines) - 1)  # it tells of its text, and runs nothing
     for index, line in enumerate(lines):
         words = " ".join(line.split()) + " "
         if words.startswith(tuple(f"{w} " for w in own)):
@@ -353,7 +337,7 @@ def _options(argv: Sequence[str] | None) -> Options:
     parser.add_argument("--eager", action="store_true", help="run ahead all that may")
     parser.add_argument("--workers", type=_workers, metavar="N", help="size of the pool")
     parser.add_argument(
-        "--timeout", type=_seconds, default=_CELL_LIMIT_S, metavar="S", help="seconds for each cell"
+        "--timeout", type=seconds, default=_CELL_LIMIT_S, metavar="S", help="seconds for each cell"
     )
     parser.add_argument(
         "--here",
@@ -380,12 +364,6 @@ def _workers(text: str) -> int:
         return check_workers(text)
     except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _seconds(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds over 0")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,8 @@ class Own:
         self.places: dict[int, Place] = {}
         """Id → place; whoever finds an id here asks `place_of`, because entries grow old."""
         self._modules: dict[str, weakref.ref[types.ModuleType]] = {}
-        self._deep: set[str] = set()
+        self._shallow: dict[str, dict[str, None]] = {}
+        """Package → its modules whose classes and functions were not gone through, in order."""
         self._dull: dict[type, bool] = {}
         self._count = 0
         self._last: Callable[[], Any] = _nothing
@@ -110,8 +111,9 @@ class Own:
                 continue
             if self._modules.get(name, _nothing)() is not module:
                 self._modules[name] = weakref.ref(module)
-                self._deep.discard(name)
-                if name.partition(".")[0] not in _NOT_LIBRARIES:
+                top = name.partition(".")[0]
+                if top not in _NOT_LIBRARIES:
+                    self._shallow.setdefault(top, {})[name] = None
                     self._enter(_values_of(module), (name,))
         for place in _GENERATORS:
             found = _look(place)
@@ -147,14 +149,12 @@ class Own:
 
     def deepen(self, package: str) -> None:
         """Take in the classes and functions of a package's modules; of all, if it has no name."""
-        for name, known in tuple(self._modules.items()):
-            top, module = name.partition(".")[0], known()
-            if name in self._deep or top in _NOT_LIBRARIES or package not in ("", top):
-                continue
-            if module is None:
-                continue
-            self._deep.add(name)
-            for key, value in _values_of(module):
+        with self._updating:
+            packages = (package,) if package else tuple(self._shallow)
+            names = [name for top in packages for name in self._shallow.pop(top, ())]
+        for name in names:
+            module = self._modules[name]()
+            for key, value in _values_of(module) if module is not None else ():
                 if getattr(value, "__module__", None) != name:
                     continue
                 if isinstance(value, type):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import mmap
 import os
-import struct
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,14 @@ _ALIGN = 64
 _CHUNK_BYTES = 1 << 24
 """Written at a time: about 5 ms."""
 _PAGE = mmap.PAGESIZE
-_FILE_PAGE, _PRESENT, _SWAPPED = 1 << 61, 1 << 63, 1 << 62
+_ENTRY_BYTES = 8
+_FLAGS_AT = 7 if sys.byteorder == "little" else 0
+"""Where the flags of a page stand in its entry of the pagemap: its highest byte."""
+_FILE_PAGE, _SWAPPED, _PRESENT = 1 << 5, 1 << 6, 1 << 7
+_IS_COPIED = bytes(
+    bool((flags & _PRESENT and not flags & _FILE_PAGE) or flags & _SWAPPED) for flags in range(256)
+)
+"""Flags → whether the page is the process's own copy. A table: 800 MB have 200,000 pages."""
 
 
 class Segments:
@@ -135,18 +142,16 @@ def write_mark(private: mmap.mmap) -> object:
         return xxhash.xxh3_128_digest(private)
 
 
-def _copied_pages(private: mmap.mmap) -> tuple[int, ...]:
+def _copied_pages(private: mmap.mmap) -> bytes:
+    """Return one byte for each page of the map, 1 where it was copied; empty if none was."""
     import ctypes  # only consumers of segments need it
 
     address = ctypes.addressof(ctypes.c_char.from_buffer(private))
     pages = -(-len(private) // _PAGE)
     with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:  # noqa: PTH123 - hot
-        pagemap.seek(address // _PAGE * 8)
-        raw = pagemap.read(pages * 8)
-    if len(raw) != pages * 8:
+        pagemap.seek(address // _PAGE * _ENTRY_BYTES)
+        raw = pagemap.read(pages * _ENTRY_BYTES)
+    if len(raw) != pages * _ENTRY_BYTES:
         raise OSError("pagemap is incomplete")
-    return tuple(
-        i
-        for i, entry in enumerate(struct.unpack(f"<{pages}Q", raw))
-        if (entry & _PRESENT and not entry & _FILE_PAGE) or entry & _SWAPPED
-    )
+    copied = raw[_FLAGS_AT::_ENTRY_BYTES].translate(_IS_COPIED)
+    return copied if 1 in copied else b""

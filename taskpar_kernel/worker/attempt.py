@@ -266,11 +266,8 @@ class Attempts:
         return Replica(structure.fingerprint(), content.fingerprint() if held else None)
 
     def _restore_ambient(self, key: Key | None) -> None:
-        if key is None:
-            return
-        states = self.bundles.live(key).names
-        if key != self._ambient:
-            ambient.restore(states)
+        if key is not None and key != self._ambient:
+            ambient.restore(self.bundles.names_in(key))
             self._ambient = key
 
     @staticmethod
@@ -506,7 +503,7 @@ class Attempts:
         for live in holds.values():
             known |= live.known
             keep |= {id(obj): obj for obj in live.keep}
-        others = frozenset(holds)
+        others = frozenset(holds).union(*(other.held for other in holds.values()))
         known = {**references(instruction.outcome, parcel.numbered), **known}
         live = Live(names, known, list(keep.values()), held=others)
         live.settle()

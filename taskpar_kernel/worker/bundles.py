@@ -138,9 +138,16 @@ class Bundles:
             live = self._live[key] = self._unpack(key)
         return live
 
+    def names_in(self, key: Key) -> dict[str, Any]:
+        """Return a new copy of what the bundle holds, by name; it is watched by nobody.
+
+        Raises:
+            NotPortable: it is not here, or cannot be rebuilt.
+        """
+        (names, _, _), _, _ = self._rebuilt(key)
+        return dict(names)
+
     def _unpack(self, key: Key) -> Live:
-        if key not in self._store:
-            raise NotPortable(f"bundle {key} did not arrive")
         (names, states, deleted), numbered, maps = self._rebuilt(key)
         if states:
             raise NotPortable("it changed objects in place that are not here")
@@ -170,6 +177,8 @@ class Bundles:
         return numbered
 
     def _rebuilt(self, key: Key, resolve: Callable[[Reference], object] | None = None) -> Any:
+        if key not in self._store:
+            raise NotPortable(f"bundle {key} did not arrive")
         return unpickle(self._store.get(key), self._segments, resolve, Classes.NEW)
 
     def involved(self, keys: Iterable[Key]) -> dict[Key, Live]:

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 LONGEST_TURN_S = 0.05
 _LOOK_AROUND_S = 1.0
 """How long a lost wake-up costs an attempt that waits at the gate."""
-_NAMED_WITHIN_S = 0.1
+_NAMED_WITHIN_S = 0.02
 """How long a signal may be ahead of the word which attempt it is to end."""
 _MOST_GIVEN_UP = 10_000
 

@@ -356,7 +356,7 @@ def test_commands(front: Front) -> None:
     assert good(front.run("%taskpar last --text")).text()
     shown = good(front.run("%taskpar last")).outputs
     assert any(k == "display_data" and "text/html" in c[0] for k, c in shown)
-    text = good(front.run("%taskpar workers")).text()
+    text = good(front.run("%taskpar workers --text")).text()
     assert text.strip()
     good(front.run("%taskpar off"))
     assert result(front.run("c = busy(10); d = busy(10); c + d")) == "90"

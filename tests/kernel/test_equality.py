@@ -43,6 +43,9 @@ def test_parallel_is_serial(
     tally[mode].ahead += parallel.ahead
     found = differences(serial, parallel)
     assert not found, "\n".join([*found, "statements:", *parallel.reasons])
+    records = [s for statements in parallel.records for s in statements]
+    untold = [s for s in records if s["state"] == "squashed" and not s["reason"]]
+    assert not untold, untold
 
 
 def test_a_good_share_runs_ahead_in_eager_mode(mode: str, tally: dict[str, Tally]) -> None:

@@ -255,10 +255,18 @@ def test_attempt_that_is_given_up_is_interrupted(link: WorkerPool, events: Event
     link.post(ONE, Script((attempt(1, "while True: pass"),)))
     events.until(Started, ticket=1)
     link.abandon(ONE, [Ticket(1)])
-    link.interrupt(ONE)
     finished = events.until(Finished, ticket=1)
     assert (finished.ok, finished.why) == (False, "interrupted")
     link.post(ONE, Script((attempt(2, "x = 1"),)))
+    assert events.until(Finished, ticket=2).ok
+
+
+def test_attempt_that_swallows_the_first_interrupt(link: WorkerPool, events: Events):
+    code = "try:\n    while True: pass\nexcept KeyboardInterrupt:\n    while True: pass"
+    link.post(ONE, Script((attempt(1, code), attempt(2, "x = 1"))))
+    events.until(Started, ticket=1)
+    link.abandon(ONE, [Ticket(1)])
+    assert not events.until(Finished, ticket=1).ok
     assert events.until(Finished, ticket=2).ok
 
 

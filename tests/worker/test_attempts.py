@@ -884,3 +884,10 @@ def test_what_was_to_change_and_did_not_is_watched_under_all_its_names(
     code = 'd["a"] = 1\nb = d\nb["l"] = l\nd["a"] *= 2'
     laboratory.run(setup, 'd = {"a": 1}\n' + code, 'd["l"] is l, d')
     laboratory.run(setup, code, 'd["l"] is l, d')
+
+
+def test_an_alias_that_was_to_be_changed_and_was_not_is_no_other_object_elsewhere(
+    laboratory: Laboratory,
+) -> None:
+    code = "a = [x][0]\na[0] = 1\nb = (a is x)"
+    laboratory.run("x = [1]", code, "a is x, b", places=[1, 1, 2])

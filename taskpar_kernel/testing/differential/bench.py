@@ -15,6 +15,8 @@ from taskpar_kernel.testing.seen import Seems, differences
 
 _RENEW = 400
 """After so many programs a kernel is started anew."""
+_STARTS = 4
+"""How often a kernel is started that does not answer in time."""
 REFERENCE = "python3"
 
 
@@ -53,6 +55,10 @@ class UnsteadyError(Exception):
     """The reference itself hung or lost its kernel: the program says nothing."""
 
 
+class NoKernelError(Exception):
+    """A kernel did not start, however often it was tried."""
+
+
 @dataclass(slots=True)
 class _Seat:
     """One kernel, and how many programs it has run."""
@@ -63,10 +69,14 @@ class _Seat:
 
 @dataclass(slots=True)
 class Bench:
-    """The kernels of one process. It compares; it makes no program and shrinks none."""
+    """The kernels of one process. It compares; it makes no program and shrinks none.
+
+    `renewed` counts the kernels that were replaced because `reset` could not undo a program.
+    """
 
     folder: Path
     limit_s: float = 20.0
+    renewed: int = 0
     _seats: dict[str, _Seat] = field(default_factory=dict)
 
     def __enter__(self) -> Bench:
@@ -105,7 +115,15 @@ class Bench:
         seat = self._seat(mode)
         seat.runs += 1
         try:
-            return seat.front.notebook(cells, limit_s=self.limit_s)
+            if seat.front.reset():
+                self.renewed += 1
+                self.renew(mode)
+                seat = self._seat(mode)
+                seat.runs += 1
+                seat.front.reset()
+            return seat.front.notebook(cells, limit_s=self.limit_s, clean=True)
+        except NoKernelError:
+            raise
         except Exception as error:  # noqa: BLE001 - a kernel that hung or died answers in many ways
             stacks = f"{type(error).__name__}: {error}\n{seat.front.stacks()}"
             self.renew(mode)
@@ -121,6 +139,15 @@ class Bench:
         return seat
 
     def _started(self, mode: Mode | None) -> Front:
+        why: Exception | None = None
+        for _ in range(_STARTS):
+            try:
+                return self._start(mode)
+            except (TimeoutError, HangError, RuntimeError) as error:
+                why = error
+        raise NoKernelError(f"no kernel for {mode or REFERENCE} after {_STARTS} starts: {why}")
+
+    def _start(self, mode: Mode | None) -> Front:
         kernel, environ = (REFERENCE, {}) if mode is None else ("taskpar", mode.environ)
         front = Front(kernel, self.folder, **environ)
         try:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -31,6 +32,9 @@ class Options:
     jobs: int
     most: int
     limit_s: float
+    every: bool
+    seconds: float
+    first: bool
     out: Path
 
 
@@ -59,6 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     _say(f"{number_of_hazards(table.values())} hazards; programs with each:")
     _say(occurrences(tally, table))
     _say(f"{time.perf_counter() - begin_s:.0f} s in all")
+    if arguments.tally is not None:
+        whole = Tally.load(arguments.tally)
+        whole.add(tally)
+        whole.save(arguments.tally)
+        _say(f"with all earlier runs of {arguments.tally}:\n{whole.table()}")
     return 0 if tally.is_good() else 1
 
 
@@ -77,7 +86,16 @@ def _run(options: Options) -> tuple[Tally, list[Finding]]:
 
 
 def _share(options: Options, seeds: range) -> tuple[Tally, list[Finding]]:
-    runner = Runner(options.table, options.modes, _say, options.most, options.limit_s)
+    runner = Runner(
+        options.table,
+        options.modes,
+        _say,
+        options.most,
+        options.limit_s,
+        options.every,
+        options.seconds,
+        options.first,
+    )
     runner.run(seeds)
     return runner.tally, runner.findings
 
@@ -118,7 +136,18 @@ def _options(given: argparse.Namespace, table: dict[str, Hazard]) -> Options:
         for name in _words(given.modes)
         for workers in _words(given.workers)
     ]
-    return Options(seeds, tuple(modes), table, given.jobs, given.most, given.limit_s, given.out)
+    return Options(
+        seeds,
+        tuple(modes),
+        table,
+        given.jobs,
+        given.most,
+        given.limit_s,
+        given.every,
+        given.seconds,
+        given.first,
+        given.out,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -137,6 +166,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=int, default=1, help="processes that share the programs out (1)")
     add("--most", type=int, default=20, help="shrink so many differences a process (20)")
     add("--limit-s", type=float, default=20.0, help="seconds a cell may take (20)")
+    add("--every", action="store_true", help="each program in each mode, not in one of them")
+    add("--seconds", type=float, default=inf, help="begin no program later than that")
+    add("--first", action="store_true", help="stop at the first difference")
+    add("--tally", type=Path, help="add the numbers to those in this file, and tell the sum")
     add("--out", type=Path, default=Path("out/equality"), help="folder for what is found")
     add("--list", action="store_true", help="name the hazards, and stop")
     add("--show", action="store_true", help="print the program of --seed, and stop")

@@ -11,9 +11,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
-from taskpar_kernel.testing.differential.bench import Bench, Mode, UnsteadyError, Verdict
+from taskpar_kernel.testing.differential.bench import (
+    Bench,
+    Mode,
+    NoKernelError,
+    UnsteadyError,
+    Verdict,
+)
 from taskpar_kernel.testing.differential.catalogue import Hazard
 from taskpar_kernel.testing.differential.program import Program, make_program
 from taskpar_kernel.testing.differential.shrink import shrink
@@ -53,26 +60,44 @@ class Finding:
 
 @dataclass(slots=True)
 class Runner:
-    """Runs programs on one bench. `most` findings are shrunk; the others are counted."""
+    """Runs programs on one bench. `most` findings are shrunk; the others are counted.
+
+    `every`: each program runs in each mode; else the programs take the modes in turn, by seed.
+    `seconds`: no program is begun later than that. `first`: nor after the first difference.
+    """
 
     table: Mapping[str, Hazard]
     modes: tuple[Mode, ...]
     say: Say
     most: int = 20
     limit_s: float = 20.0
+    every: bool = False
+    seconds: float = inf
+    first: bool = False
     tally: Tally = field(default_factory=Tally)
     findings: list[Finding] = field(default_factory=list)
 
     def run(self, seeds: Iterable[int]) -> None:
-        """Run the program of each seed in each mode."""
+        """Run the program of each seed."""
+        end_s = time.perf_counter() + self.seconds
         with (
             tempfile.TemporaryDirectory(prefix="taskpar") as place,
             Bench(Path(place) / "cwd", self.limit_s) as bench,
         ):
             for number, seed in enumerate(seeds, 1):
-                self._one(bench, make_program(seed, self.table))
+                if time.perf_counter() > end_s or (self.first and self.tally.failed):
+                    break
+                try:
+                    self._one(bench, make_program(seed, self.table))
+                except NoKernelError as error:  # a machine too busy to start one says nothing
+                    self.tally.unsteady += 1
+                    self.say(f"seed {seed}: {error}")
                 if number % _TELL == 0:
                     self.say(f"{number} programs, the last of seed {seed}")
+            self.tally.renewed += bench.renewed
+
+    def _modes(self, seed: int) -> tuple[Mode, ...]:
+        return self.modes if self.every else (self.modes[seed % len(self.modes)],)
 
     def _one(self, bench: Bench, program: Program) -> None:
         try:
@@ -84,7 +109,7 @@ class Runner:
         self.tally.hazards.update(program.hazards)
         self.tally.cells += len(serial.cells)
         self.tally.failing_cells += sum(cell.error is not None for cell in serial.cells)
-        for mode in self.modes:
+        for mode in self._modes(program.seed):
             begin_s = time.perf_counter()
             verdict = bench.compare(serial, program.sources, mode)
             seconds = time.perf_counter() - begin_s

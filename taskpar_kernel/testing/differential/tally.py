@@ -5,9 +5,11 @@ The rule: tallies of several processes add up.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from taskpar_kernel.testing.differential.bench import Mode, Verdict
 from taskpar_kernel.testing.differential.catalogue import Hazard
@@ -17,6 +19,10 @@ LEAST_AHEAD = 0.5
 """Share of the statements that could travel which are run ahead in eager mode."""
 LEAST_COMMITTED = 0.3
 """Share of all statements that are committed ahead in eager mode."""
+
+
+_PLAIN = ("unsteady", "renewed", "failing_cells", "cells")
+"""The numbers of a tally that are not counted by mode."""
 
 
 @dataclass(slots=True)
@@ -56,6 +62,8 @@ class Tally:
     modes: dict[Mode, Count] = field(default_factory=dict)
     hazards: Counter[str] = field(default_factory=Counter)
     unsteady: int = 0
+    renewed: int = 0
+    """Kernels replaced because a program had left something that could not be undone."""
     failing_cells: int = 0
     cells: int = 0
 
@@ -65,6 +73,7 @@ class Tally:
             self.modes.setdefault(mode, Count()).add(count)
         self.hazards += other.hazards
         self.unsteady += other.unsteady
+        self.renewed += other.renewed
         self.failing_cells += other.failing_cells
         self.cells += other.cells
 
@@ -86,9 +95,34 @@ class Tally:
                 count.travellers += bool(states)
                 count.travelled += bool(states & {"committed", "squashed"})
 
+    def save(self, path: Path) -> None:
+        """Write all numbers to a file, so that the next run can go on from them."""
+        whole = {
+            "modes": [[mode.name, mode.workers, asdict(c)] for mode, c in self.modes.items()],
+            "hazards": self.hazards,
+            **{name: getattr(self, name) for name in _PLAIN},
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(whole), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Tally:
+        """Return the numbers of earlier runs; none if there is no such file."""
+        if not path.exists():
+            return cls()
+        whole = json.loads(path.read_text(encoding="utf-8"))
+        modes = {Mode(name, workers): Count(**count) for name, workers, count in whole["modes"]}
+        plain = {name: whole[name] for name in _PLAIN}
+        return cls(modes, Counter(whole["hazards"]), **plain)
+
+    @property
+    def failed(self) -> int:
+        """Return how often a program differed or hung."""
+        return sum(c.differences + c.hangs for c in self.modes.values())
+
     def is_good(self) -> bool:
         """Whether nothing differed, nothing hung, and enough was run ahead."""
-        return not any(c.differences or c.hangs for c in self.modes.values()) and not any(
+        return not self.failed and not any(
             mode.name == "eager" and (c.ahead < LEAST_AHEAD or c.share < LEAST_COMMITTED)
             for mode, c in self.modes.items()
         )
@@ -107,7 +141,8 @@ class Tally:
                 f"{committed:>14} {c.squashed:9} {c.differences:12} {c.hangs:6} {c.seconds:8.0f}"
             )
         failing = f"{self.failing_cells} of {self.cells} cells end in an exception"
-        return "\n".join([*lines, f"{failing}; {self.unsteady} programs were unsteady"])
+        unsteady = f"{self.unsteady} programs were unsteady"
+        return "\n".join([*lines, f"{failing}; {unsteady}; {self.renewed} kernels were renewed"])
 
 
 def occurrences(tally: Tally, table: Mapping[str, Hazard]) -> str:

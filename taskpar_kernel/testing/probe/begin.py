@@ -26,7 +26,7 @@ import pandas as pd
 from IPython.core.getipython import get_ipython
 
 from taskpar_kernel.testing.probe.kept import KEPT
-from taskpar_kernel.testing.probe.state import umask
+from taskpar_kernel.testing.probe.state import namespace, umask, world
 
 _OPTIONS = ("display.max_rows", "display.precision")
 
@@ -59,15 +59,19 @@ def begin(stacks: str) -> str:
         np=np.get_printoptions(),
         mpl=mpl.rcParams.copy(),
         switch=sys.getswitchinterval(),
+        callbacks={name: list(kept) for name, kept in shell.events.callbacks.items()},
+        transformers=list(shell.ast_transformers),
     )
-    _seed()
-    gc.collect()
-    gc.freeze()
+    reset()
+    KEPT.update(clean=_found())
     return "begun"
 
 
-def reset() -> str:
-    """Undo what a notebook did to this process, as far as notebooks here do such things."""
+def reset() -> list[str]:
+    """Undo what a notebook did to this process, as far as notebooks here do such things.
+
+    Returns, sorted, what of all that is compared is not as the first notebook found it.
+    """
     sys.stdout, sys.stderr = KEPT["streams"]
     os.chdir(KEPT["cwd"])
     _names()
@@ -85,7 +89,13 @@ def reset() -> str:
         sys.modules["matplotlib.pyplot"].close("all")
     gc.collect()
     gc.freeze()  # what a kernel imported meanwhile
-    return "reset"
+    clean = KEPT.found.get("clean")
+    found = _found()
+    return [] if clean is None else sorted(k for k in found if found[k] != clean[k])
+
+
+def _found() -> dict[str, object]:
+    return {**world(), **namespace()}
 
 
 def _names() -> None:
@@ -93,6 +103,9 @@ def _names() -> None:
     shell.reset(new_session=True)
     shell.user_ns.pop("__warningregistry__", None)
     shell.ast_node_interactivity = "last_expr"
+    shell.ast_transformers[:] = KEPT["transformers"]
+    for name, callbacks in KEPT["callbacks"].items():
+        shell.events.callbacks[name][:] = callbacks
     kept = vars(builtins)
     for name in set(kept) - set(KEPT["builtins"]):
         del kept[name]

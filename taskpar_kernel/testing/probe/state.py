@@ -31,6 +31,8 @@ from taskpar_kernel.testing.probe.values import Digest, short
 _HIDDEN = {"In", "Out", "_dh", "_ih", "_oh", "_exit_code", "exit", "quit", "get_ipython", "open"}
 _OTHERS = ("asyncio", "concurrent", "taskpar", "IPKernelApp", "TaskPar")
 """Loggers of the kernel's own."""
+_UNSTEADY = ("TASKPAR_", "JPY_", "KMP_")
+"""Beginnings of variables that are the kernel's own, or set by a library's first import."""
 _PATCHABLE = (("math", "sqrt"), ("json", "dumps"), ("time", "sleep"), ("random", "random"))
 _STACK = 3000
 
@@ -69,7 +71,7 @@ def world() -> dict[str, object]:
     """Return what a statement can change outside of the namespace."""
     return {
         "cwd": str(Path.cwd()),
-        "environ": {k: v for k, v in os.environ.items() if not k.startswith(("TASKPAR_", "JPY_"))},
+        "environ": {k: v for k, v in os.environ.items() if not k.startswith(_UNSTEADY)},
         "path": [
             [p for p in sys.path if p not in KEPT["path"]],
             [p for p in KEPT["path"] if p not in sys.path],
@@ -88,6 +90,7 @@ def world() -> dict[str, object]:
         "signals": [str(signal.getsignal(s)) for s in (signal.SIGINT, signal.SIGALRM)],
         "threads": _threads(),
         "gc": [gc.isenabled(), gc.get_threshold()],
+        "callbacks": _callbacks(),
         **_logging(),
         **_libraries(),
     }
@@ -118,6 +121,15 @@ def _threads() -> list[str]:
         for t in threading.enumerate()
         if not t.daemon and t is not threading.main_thread() and t.name.startswith("user")
     )
+
+
+def _callbacks() -> dict[str, list[str]]:
+    """Return the names of the functions that the shell calls around cells, event by event."""
+    shell: Any = get_ipython()
+    return {
+        event: [c.__name__ for c in callbacks if c not in KEPT["callbacks"][event]]
+        for event, callbacks in shell.events.callbacks.items()
+    }
 
 
 def _logging() -> dict[str, object]:

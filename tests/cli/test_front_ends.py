@@ -1,0 +1,77 @@
+"""Other ways to run a notebook with this kernel, and what they record of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LIMIT_S = 100
+CELLS = [
+    "import time\ndef nap(s):\n    time.sleep(s)\n    return s",
+    "a = nap(1.3)\nb = nap(1.4)\na + b",
+]
+SPEC = {"name": "taskpar", "display_name": "Python 3 (taskpar)", "language": "python"}
+
+
+def jupyter(*words: str, folder: Path, typed: str = "") -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+        env={**os.environ, "TASKPAR_WORKERS": "2"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    cells = [
+        {
+            "cell_type": "code",
+            "execution_count": None,
+            "id": f"c{number}",
+            "metadata": {},
+            "outputs": [],
+            "source": source,
+        }
+        for number, source in enumerate(CELLS)
+    ]
+    whole = {"cells": cells, "metadata": {"kernelspec": SPEC}, "nbformat": 4, "nbformat_minor": 5}
+    path = tmp_path / "n.ipynb"
+    path.write_text(json.dumps(whole))
+    return path
+
+
+def test_nbconvert_records_what_a_serial_run_gives(notebook: Path) -> None:
+    words = ("nbconvert", "--execute", "--to", "notebook", "--output", "out.ipynb", "n.ipynb")
+    jupyter("jupyter", *words, folder=notebook.parent)
+    cells = json.loads((notebook.parent / "out.ipynb").read_text())["cells"]
+    outputs = cells[1]["outputs"]
+    assert [output["output_type"] for output in outputs] == ["execute_result"], "no line is kept"
+    assert outputs[0]["data"]["text/plain"] == ["2.7"]
+    times = cells[1]["metadata"]["execution"]
+    assert times["iopub.status.busy"] < times["iopub.status.idle"]
+
+
+def test_jupyter_run(tmp_path: Path) -> None:
+    (tmp_path / "r.py").write_text("print(6 * 7)\n")
+    said = jupyter("jupyter", "run", "--kernel", "taskpar", "r.py", folder=tmp_path)
+    assert said.split() == ["42"]
+
+
+def test_jupyter_knows_the_kernel(tmp_path: Path) -> None:
+    specs = json.loads(jupyter("jupyter", "kernelspec", "list", "--json", folder=tmp_path))
+    spec = specs["kernelspecs"]["taskpar"]
+    assert spec["spec"]["display_name"] == SPEC["display_name"]
+    found = {path.name for path in Path(spec["resource_dir"]).iterdir()}
+    assert {"logo-32x32.png", "logo-64x64.png", "logo-svg.svg"} <= found

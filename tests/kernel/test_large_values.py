@@ -1,0 +1,51 @@
+"""A value of 2 GB, as an array and as bytes, is read and changed as in plain ipykernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from taskpar_kernel.testing.fronts import Front
+
+NEEDED_BYTES = 12 << 30
+LIMIT_S = 240.0
+CELLS = (
+    """
+import numpy as np
+def look(x): return float(x[::4096].sum())
+def change(x):
+    x[5] = 7
+    return x[5]
+array = np.ones(2**28)
+""",
+    """
+a = look(array)
+b = change(array)
+c = look(array)
+""",
+    "print(a, b, c, array[5], array.nbytes >> 30)",
+    """
+del array
+def length(t): return len(t), t[-1]
+text = bytes(2**31)
+""",
+    "d = length(text)",
+    "print(d, len(text))",
+)
+SHOWN = ["65536.0 7.0 65536.0 7.0 2\n", "(2147483648, 0) 2147483648\n"]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("eager", ["", "1"], ids=["normal", "eager"])
+def test_a_value_of_2_gb(eager: str, tmp_path: Path) -> None:
+    if psutil.virtual_memory().available < NEEDED_BYTES:
+        pytest.skip(f"needs {NEEDED_BYTES >> 30} GB of free memory")
+    with Front("taskpar", tmp_path / "cwd", TASKPAR_WORKERS="2", TASKPAR_EAGER=eager) as front:
+        front.wait_for_workers()
+        # bytes that a worker makes travel inside the message: right, and slow
+        cells = CELLS[:3] if eager else CELLS
+        seen = [front.run(cell, limit_s=LIMIT_S) for cell in cells]
+    assert [s.status for s in seen] == ["ok"] * len(cells), seen
+    assert [s.text() for s in seen if s.text()] == SHOWN[: len(cells) // 3]
