@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from taskpar_kernel.model.ids import HOME, Place, StatementId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import networkx as nx
 
@@ -76,11 +76,15 @@ class PlanView(Protocol):
 def transfers_of(
     graph: nx.DiGraph, model: CommunicationModel, placements: Iterable[Placement]
 ) -> tuple[Transfer, ...]:
-    """Return what must be sent for `placements`, ordered by start, producer, target."""
+    """Return what must be sent for `placements`, ordered by start, producer, target.
+
+    A value that comes in time for all who wait for word that its task is done serves as that word.
+    """
     at = {placement.task: placement for placement in placements}
     sizes, home = graph.graph["sizes"], graph.graph["home"]
     sent: dict[tuple[StatementId | None, Place], set[str]] = {}
     transfers: list[Transfer] = []
+    heard_s: dict[tuple[StatementId | None, Place], float] = {}
 
     def send(task: StatementId | None, names: tuple[str, ...], target: Place) -> None:
         had = sent.get((task, target))
@@ -99,6 +103,8 @@ def transfers_of(
             for source, edge in graph.pred[placement.task].items():
                 if at[source].place != place:
                     send(source, edge["names"], place)
+                    if not edge["names"]:
+                        heard_s.setdefault((source, place), placement.start_s)
             if home and task.inputs:
                 send(None, task.inputs, place)
         if home and place != HOME:
@@ -107,5 +113,18 @@ def transfers_of(
             transfers.append(
                 Transfer(task.id, task.defines, place, HOME, task.size_bytes, start_s, end_s)
             )
-    transfers.sort(key=lambda one: (one.start_s, -1 if one.task is None else one.task, one.target))
-    return tuple(transfers)
+    needed = _without_needless_word(transfers, heard_s)
+    needed.sort(key=lambda one: (one.start_s, -1 if one.task is None else one.task, one.target))
+    return tuple(needed)
+
+
+def _without_needless_word(
+    transfers: Iterable[Transfer], heard_s: Mapping[tuple[StatementId | None, Place], float]
+) -> list[Transfer]:
+    """Leave out word where a value comes before `heard_s`, the first time that it is waited for."""
+    told = {
+        (one.task, one.target)
+        for one in transfers
+        if one.names and one.end_s <= heard_s.get((one.task, one.target), 0.0)
+    }
+    return [one for one in transfers if one.names or (one.task, one.target) not in told]

@@ -141,6 +141,7 @@ def test_no_number_of_workers_makes_it_slower_than_serial(graph, name, workers):
 @given(cells(), st.data())
 @settings(max_examples=100, deadline=None)
 def test_a_plan_without_one_of_its_transfers_is_broken(graph, data):
+    # so it has none that nobody needs
     plan = POLICIES["online"](graph, 3, CommunicationModel())
     if plan.transfers:
         missing = data.draw(st.integers(0, len(plan.transfers) - 1))
