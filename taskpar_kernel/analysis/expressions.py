@@ -7,6 +7,7 @@ is Python's, so that a name bound by a walrus is known to what comes after it.
 from __future__ import annotations
 
 import ast
+import sys
 from types import BuiltinFunctionType, FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,7 @@ from taskpar_kernel.analysis.operators import (
 )
 from taskpar_kernel.analysis.resolve import attribute, element, static_member
 from taskpar_kernel.analysis.summaries import Arguments, followable
-from taskpar_kernel.analysis.tables import method_entry
+from taskpar_kernel.analysis.tables import exact_entry, method_entry
 from taskpar_kernel.analysis.targets import assign, iterate
 from taskpar_kernel.analysis.values import (
     MISSING,
@@ -56,6 +57,8 @@ def _constant(_walk: Walk, node: ast.Constant) -> Value:
 
 def _name(walk: Walk, node: ast.Name) -> Value:
     value = walk.load(node.id)
+    if value.obj is sys.modules:
+        walk.ledger.block(Blocker.PROCESS, node)
     if value.function is not None or value.obj is not MISSING:
         function = followable(value)
         if function is not None:
@@ -80,6 +83,10 @@ def _attribute(walk: Walk, node: ast.Attribute) -> Value:
     value = attribute(base, node.attr)
     if isinstance(value.obj, type):
         return value
+    if value.dotted is not None and not callable(value.obj):
+        entry = exact_entry(value.dotted)
+        if entry is not None and entry.blocker is Blocker.PROCESS:
+            walk.ledger.block(entry.blocker, node)
     function = followable(value)
     if function is not None:
         functions.refer(walk, function)
