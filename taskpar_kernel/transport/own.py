@@ -140,7 +140,10 @@ class Own:
         package = package_of(kind)
         if kind is object:
             self.deepen("")
-        elif package not in _NOT_LIBRARIES and package not in _WITHOUT_SENTINELS:
+        elif package in _LARGE:
+            if package not in _BY_VALUE:
+                self._deepen_module(kind.__module__)
+        elif package not in _NOT_LIBRARIES:
             self.deepen(package)
             module = self._modules.get(kind.__module__, _nothing)()
             for name, value in tuple(vars(module).items()) if module is not None else ():
@@ -153,14 +156,25 @@ class Own:
             packages = (package,) if package else tuple(self._shallow)
             names = [name for top in packages for name in self._shallow.pop(top, ())]
         for name in names:
-            module = self._modules[name]()
-            for key, value in _values_of(module) if module is not None else ():
-                if getattr(value, "__module__", None) != name:
-                    continue
-                if isinstance(value, type):
-                    self._enter_class(value, (name, key))
-                elif isinstance(value, types.FunctionType):
-                    self._enter_defaults(value, (name, key))
+            self._deepen_one(name)
+
+    def _deepen_module(self, name: str) -> None:
+        shallow = self._shallow.get(name.partition(".")[0], {})
+        with self._updating:
+            is_new = name in shallow
+            shallow.pop(name, None)
+        if is_new:
+            self._deepen_one(name)
+
+    def _deepen_one(self, name: str) -> None:
+        module = self._modules[name]()
+        for key, value in _values_of(module) if module is not None else ():
+            if getattr(value, "__module__", None) != name:
+                continue
+            if isinstance(value, type):
+                self._enter_class(value, (name, key))
+            elif isinstance(value, types.FunctionType):
+                self._enter_defaults(value, (name, key))
 
     def _enter_class(self, cls: type, place: Place) -> None:
         items = tuple(vars(cls).items())
@@ -190,8 +204,8 @@ _MISSING = object()
 NAMED: dict[int, object] = {}
 """Objects that travelled as references and hold nothing of their own: they need no number."""
 
-_WITHOUT_SENTINELS = frozenset({"numpy", "pandas", "pyarrow", "scipy", "sklearn"})
-"""Large libraries whose classes and functions keep no object that is asked for by identity."""
+_LARGE = frozenset({"numpy", "pandas", "pyarrow", "scipy", "sklearn"})
+"""Large libraries: which of their classes keeps an object is looked up module by module."""
 
 _NOT_LIBRARIES = frozenset({"__main__", "__mp_main__", "taskpar_kernel", "builtins"})
 

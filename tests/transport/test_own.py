@@ -17,6 +17,7 @@ import numpy as np
 import pyparsing
 import pytest
 import scipy.stats
+import sklearn._loss.loss
 
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.seed import HashSeed
@@ -115,6 +116,12 @@ def test_values_of_a_module(name: str, library: Any) -> None:
 def test_values_of_a_class_and_defaults(library: Any) -> None:
     assert new_copy(library.Box()).is_new() == (True, True)
     assert new_copy([library.Box.bare])[0] is library.Box.bare
+
+
+def test_values_of_a_class_of_a_large_library() -> None:
+    loss = sklearn._loss.loss.HalfSquaredError()
+    assert new_copy(loss).interval_y_pred is type(loss.link).interval_y_pred
+    assert new_copy(loss).interval_y_true is not loss.interval_y_true  # it has one of its own
 
 
 def test_values_that_a_module_took_in_later(library: Any) -> None:
