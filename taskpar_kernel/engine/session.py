@@ -7,6 +7,7 @@ pool, the cell runs serially at home, and one line says so.
 from __future__ import annotations
 
 import ast
+import logging
 import queue
 import sys
 import threading
@@ -64,6 +65,7 @@ from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
 if TYPE_CHECKING:
     from taskpar_kernel.settings import Settings
 
+_log = logging.getLogger(__name__)
 _AGAIN_S = 0.02
 SHORT_CELL_S = 0.015
 """A cell that took less than this is run as it is the next time: looking closer costs a tenth."""
@@ -286,11 +288,21 @@ class Session:
                 self._end(cell)
 
     def _end(self, cell: CellRun) -> None:
-        cell.finish()
-        self._warm_up()
+        tidy = (cell.finish, self._warm_up, partial(self._forget, cell), partial(self._tell, cell))
+        for step in tidy:
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - no defect of ours costs the user a cell
+                _log.debug("after the cell", exc_info=True)
+                self.say(
+                    f"taskpar: an error of its own after the cell ({type(error).__name__}: "
+                    f"{error}); what the cell did is complete"
+                )
         self._cell = None
         self._busy.clear()
-        self._forget(cell)
+
+    def _tell(self, cell: CellRun) -> None:
+        """Keep the record of the cell for `last_run`, and what it cost."""
         record = cell.history.record(len(cell.dispatch.attempts), cell.taking.waited_s)
         self.costs.observe_cell(self._text, record.wall_s)
         history, facts, waited_s = cell.history, cell.facts(), cell.taking.waited_s

@@ -101,6 +101,20 @@ def result(seen: Seen) -> str:
     return text
 
 
+# Defects ----------------------------------------------------------------------------------------
+
+
+def test_an_error_after_the_cell_costs_nothing(front: Front) -> None:
+    good(front.run(SLEEPS))
+    broken = "get_ipython().door.session._forget = lambda cell: 1 / 0\n"
+    seen = good(front.run(f"{broken}a = nap(0.05)\nb = nap(0.05)\n(a, b)"))
+    assert any("(0.05, 0.05)" in str(shown) for shown in seen.outputs)
+    assert "an error of its own after the cell (ZeroDivisionError" in seen.text("stderr")
+    assert front.last() is not None
+    good(front.run("del get_ipython().door.session._forget"))
+    assert result(front.run("a = nap(0.05)\nb = nap(0.05)\na + b")) == "0.1"
+
+
 # Interrupts -------------------------------------------------------------------------------------
 
 
