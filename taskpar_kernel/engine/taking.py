@@ -73,6 +73,8 @@ class Taking:
         self._value: Any = None
         self.kept: tuple[UnitId, Any, str] | None = None
         """The value at the end of the block that was just taken, and of which unit it is."""
+        self._writing = False
+        """Whether something of the present outcome is at home already."""
         self.waiting = False
         self.waited_s = 0.0
 
@@ -103,7 +105,13 @@ class Taking:
         `names`: what the names mean where the statement stands, its own local ones included.
         """
         begin_s = time.monotonic() - self.waited_s
-        why = self._take(attempt, instance, scene, names)
+        self._writing = False
+        try:
+            why = self._take(attempt, instance, scene, names)
+        except Exception as error:  # no defect of ours costs the user a cell
+            if self._writing:
+                raise
+            why = Refusal("defect", f"an error of taskpar's own ({type(error).__name__}: {error})")
         taken_s = time.monotonic() - self.waited_s - begin_s
         self._session.costs.observe_taking(instance.step, taken_s)
         return why
@@ -151,6 +159,7 @@ class Taking:
         self, attempt: AttemptRecord, instance: Instance, scene: Scene, opened: Opened
     ) -> Refusal | None:
         """Bind what one part of a chunk made."""
+        self._writing = True
         made = opened.names[ITEMS_NAME]
         if instance.part >= len(made):
             return Refusal("raised", "a step before it raised")
@@ -322,6 +331,7 @@ class Taking:
     def _commit(
         self, attempt: AttemptRecord, opened: Opened, scene: Scene, names: Mapping[str, Any]
     ) -> None:
+        self._writing = True
         self._session.relay.show(attempt.outputs[attempt.shown :])
         step = attempt.instance.step
         if isinstance(step, Unit) and step.value_of is not None:
