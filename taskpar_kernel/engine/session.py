@@ -12,7 +12,6 @@ import queue
 import sys
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +34,7 @@ from taskpar_kernel.engine.lookahead import Lookahead, Moment
 from taskpar_kernel.engine.marks import AmbientMark
 from taskpar_kernel.engine.natively import explain_native
 from taskpar_kernel.engine.overtaking import Overtaking
+from taskpar_kernel.engine.preloads import Preloads
 from taskpar_kernel.engine.reasons import STARTING, explain
 from taskpar_kernel.engine.relay import Relay
 from taskpar_kernel.engine.signals import deferred_interrupts
@@ -115,10 +115,7 @@ class Session:
         self._thread: threading.Thread | None = None
         self._warned = False
         self._modules = 0
-        self._loaded: dict[str, None] = {}
-        self._importing: Counter[Place] = Counter()
-        self._preloading = threading.Lock()
-        self._preloads: deque[tuple[Place, tuple[str, ...]]] = deque()
+        self._preloads = Preloads(self._preload)
         self._text = ""
         self._declined: tuple[Refusal | None, CellFacts | None] = (STARTING, None)
         """Why the present cell runs as it is; or the facts that tell."""
@@ -138,7 +135,7 @@ class Session:
     @property
     def imported(self) -> tuple[str, ...]:
         """The modules that workers import as soon as home has, in that order."""
-        return tuple(self._loaded)
+        return self._preloads.modules
 
     # Life ------------------------------------------------------------------------------------
 
@@ -161,6 +158,8 @@ class Session:
         pool, self.pool = self.pool, None
         if pool is not None:
             pool.close()
+        self._preloads.all_lost()
+        self._running.clear()
 
     def resize(self, settings: Settings) -> None:
         """Replace the pool by one of another size; it comes up in the background."""
@@ -370,48 +369,20 @@ class Session:
     def ran_at_home(self, node: ast.stmt) -> None:
         """Home ran a statement: what it imported, workers will need too."""
         if isinstance(node, ast.Import | ast.ImportFrom):
-            modules = tuple(m for m in _imported(node) if m not in self._loaded and _portable(m))
-            if modules:
-                self._loaded |= dict.fromkeys(modules)
-                for worker in self.pool.ready if self.pool is not None else ():
-                    self._preload(worker, modules)
+            self._preloads.imported(node, self.pool.ready if self.pool is not None else ())
 
     def _preload(self, worker: Place, modules: tuple[str, ...]) -> None:
-        """Let a worker import `modules`; until it has, it is not given anything else.
-
-        One worker imports at a time: the user's own code runs meanwhile, and needs a core.
-        """
-        with self._preloading:
-            self._importing.update([worker])
-            self._preloads.append((worker, modules))
-            if len(self._preloads) == 1:
-                self._preload_next()
-
-    def _preload_next(self) -> None:
-        if self._preloads and self.pool is not None:
-            worker, modules = self._preloads[0]
+        if self.pool is not None:
             self.pool.post(worker, Script((Preload(modules),)))
-
-    def _preloaded(self, worker: Place) -> None:
-        """A worker has done what was first in the queue, or has ended."""
-        with self._preloading:
-            first = next((p for p in self._preloads if p[0] == worker), None)
-            if first is not None:
-                self._importing.subtract([worker])
-                was_next = self._preloads[0] is first
-                self._preloads.remove(first)
-                if was_next:
-                    self._preload_next()
 
     def free_workers(self) -> frozenset[Place]:
         """Return the workers that are up and not busy importing."""
         if self.pool is None:
             return frozenset()
-        ready = self.pool.ready
-        ready = frozenset(w for w in ready if not self.is_held(w))
+        ready = frozenset(w for w in self.pool.ready if not self.is_held(w))
         if self.settings.eager:
             return ready
-        return frozenset(w for w in ready if self._importing[w] <= 0)
+        return frozenset(w for w in ready if not self._preloads.is_importing(w))
 
     def is_held(self, worker: Place) -> bool:
         """Whether the worker still runs what was given up, and does not let go of it."""
@@ -425,10 +396,9 @@ class Session:
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Ready):
-            if self._loaded and self.pool is not None:
-                self._preload(event.worker, tuple(self._loaded))
+            self._preloads.came_up(event.worker)
         elif isinstance(event, Preloaded):
-            self._preloaded(event.worker)
+            self._preloads.done(event.worker)
         elif isinstance(event, Received):
             cell = self._cell
             if cell is not None:
@@ -460,8 +430,7 @@ class Session:
 
     def _lost(self, event: Lost) -> None:
         self._running.pop(event.worker, None)
-        while any(place == event.worker for place, _ in self._preloads):
-            self._preloaded(event.worker)
+        self._preloads.lost(event.worker)
         for attempt in tuple(self._attempts.values()):
             if attempt.worker == event.worker and attempt.finished is None:
                 attempt.gone = True
@@ -544,26 +513,6 @@ def _calls(node: ast.stmt) -> bool:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return False
     return any(isinstance(n, ast.Call) for n in ast.walk(node))
-
-
-def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
-    if isinstance(node, ast.ImportFrom):
-        return [node.module] if node.module and not node.level else []
-    return [alias.name for alias in node.names]
-
-
-_DRAWING = frozenset(
-    {"matplotlib", "seaborn", "plotly", "bokeh", "altair", "IPython", "ipywidgets"}
-)
-
-
-def _portable(module: str) -> bool:
-    """Whether a worker may import the module early: an installed library, not a user's file."""
-    if module.partition(".")[0] in _DRAWING:
-        return False
-    loaded = sys.modules.get(module)
-    file = getattr(loaded, "__file__", None)
-    return loaded is not None and (file is None or "site-packages" in file or "lib/python" in file)
 
 
 __all__ = ["HOME", "Session", "last_run"]

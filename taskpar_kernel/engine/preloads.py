@@ -1,0 +1,107 @@
+"""Imports of home's come in; workers import the same libraries, one worker at a time.
+
+What home imports, statements that run ahead will need: a library takes longer to import than most
+statements to run. The rule: libraries only, which do the same wherever they are imported; a user's
+own file, or what draws, is imported where and when a statement says so.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from taskpar_kernel.model.ids import Place
+
+_DRAWING = frozenset(
+    {"matplotlib", "seaborn", "plotly", "bokeh", "altair", "IPython", "ipywidgets"}
+)
+
+
+class Preloads:
+    """What workers import, and which of them are at it.
+
+    `post(worker, modules)` has a worker import them. Any thread may call.
+    """
+
+    def __init__(self, post: Callable[[Place, tuple[str, ...]], None]):
+        self._post = post
+        self._modules: dict[str, None] = {}
+        self._importing: Counter[Place] = Counter()
+        self._queue: deque[tuple[Place, tuple[str, ...]]] = deque()
+        self._lock = threading.Lock()
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that workers import as soon as home has, in that order."""
+        return tuple(self._modules)
+
+    def is_importing(self, worker: Place) -> bool:
+        """Whether the worker is not to be given anything else yet."""
+        return self._importing[worker] > 0
+
+    def imported(self, node: ast.Import | ast.ImportFrom, workers: Iterable[Place]) -> None:
+        """Home ran an import."""
+        modules = tuple(m for m in _named(node) if m not in self._modules and _is_library(m))
+        if modules:
+            self._modules |= dict.fromkeys(modules)
+            for worker in workers:
+                self._add(worker, modules)
+
+    def came_up(self, worker: Place) -> None:
+        """A worker is there that has imported nothing."""
+        if self._modules:
+            self._add(worker, self.modules)
+
+    def done(self, worker: Place) -> None:
+        """A worker has imported what it was given first."""
+        with self._lock:
+            first = next((each for each in self._queue if each[0] == worker), None)
+            if first is not None:
+                self._importing.subtract([worker])
+                was_next = self._queue[0] is first
+                self._queue.remove(first)
+                if was_next:
+                    self._post_next()
+
+    def lost(self, worker: Place) -> None:
+        """A worker has ended."""
+        while any(place == worker for place, _ in self._queue):
+            self.done(worker)
+
+    def all_lost(self) -> None:
+        """The pool is closed: nobody is at anything."""
+        with self._lock:
+            self._queue.clear()
+            self._importing.clear()
+
+    def _add(self, worker: Place, modules: tuple[str, ...]) -> None:
+        # one worker imports at a time: the user's own code runs meanwhile, and needs a core
+        with self._lock:
+            self._importing.update([worker])
+            self._queue.append((worker, modules))
+            if len(self._queue) == 1:
+                self._post_next()
+
+    def _post_next(self) -> None:
+        if self._queue:
+            self._post(*self._queue[0])
+
+
+def _named(node: ast.Import | ast.ImportFrom) -> list[str]:
+    if isinstance(node, ast.ImportFrom):
+        return [node.module] if node.module and not node.level else []
+    return [alias.name for alias in node.names]
+
+
+def _is_library(module: str) -> bool:
+    """Whether a worker may import the module early: an installed library, not a user's file."""
+    if module.partition(".")[0] in _DRAWING:
+        return False
+    loaded = sys.modules.get(module)
+    file = getattr(loaded, "__file__", None)
+    return loaded is not None and (file is None or "site-packages" in file or "lib/python" in file)

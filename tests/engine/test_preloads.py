@@ -1,0 +1,76 @@
+"""What home imports, workers import: libraries only, one worker at a time."""
+
+from __future__ import annotations
+
+import ast
+
+from taskpar_kernel.engine.preloads import Preloads
+from taskpar_kernel.model.ids import Place
+
+ONE, TWO = Place(1), Place(2)
+
+
+class Posted:
+    """A `Preloads`, and what it posted."""
+
+    def __init__(self) -> None:
+        self.posts: list[tuple[Place, tuple[str, ...]]] = []
+        self.preloads = Preloads(lambda worker, modules: self.posts.append((worker, modules)))
+
+    def imports(self, text: str) -> None:
+        node = ast.parse(text).body[0]
+        assert isinstance(node, ast.Import | ast.ImportFrom)
+        self.preloads.imported(node, (ONE, TWO))
+
+
+def test_one_worker_imports_at_a_time():
+    posted = Posted()
+    posted.imports("import json, decimal")
+    assert posted.posts == [(ONE, ("json", "decimal"))]
+    assert posted.preloads.is_importing(ONE)
+    assert posted.preloads.is_importing(TWO)
+    posted.preloads.done(ONE)
+    assert posted.posts[1:] == [(TWO, ("json", "decimal"))]
+    assert not posted.preloads.is_importing(ONE)
+    posted.preloads.done(TWO)
+    assert not posted.preloads.is_importing(TWO)
+
+
+def test_a_module_is_imported_once():
+    posted = Posted()
+    posted.imports("import json")
+    posted.imports("from json import loads")
+    posted.preloads.done(ONE)
+    posted.preloads.done(TWO)
+    assert len(posted.posts) == 2
+
+
+def test_only_libraries_that_are_there():
+    posted = Posted()
+    posted.imports("from . import something")
+    posted.imports("import a_module_that_is_nowhere")
+    posted.imports("import test_preloads")
+    assert posted.posts == []
+
+
+def test_a_new_worker_imports_all_of_it():
+    posted = Posted()
+    posted.imports("import json")
+    posted.preloads.done(ONE)
+    posted.preloads.done(TWO)
+    posted.imports("import decimal")
+    posted.preloads.lost(ONE)
+    posted.preloads.lost(TWO)
+    posted.preloads.came_up(ONE)
+    assert posted.posts[-1] == (ONE, ("json", "decimal"))
+
+
+def test_another_pool_begins_with_nothing_under_way():
+    posted = Posted()
+    posted.imports("import json")
+    posted.preloads.all_lost()
+    assert not posted.preloads.is_importing(ONE)
+    posted.preloads.came_up(ONE)
+    assert posted.posts[-1] == (ONE, ("json",))
+    posted.preloads.done(ONE)
+    assert not posted.preloads.is_importing(ONE)
