@@ -60,6 +60,8 @@ from taskpar_kernel.transport.states import frame_parts, package_of, without_cac
 from taskpar_kernel.transport.ways import Kinds, content_of
 
 Reference = tuple[Key, int]
+Own = frozenset[tuple[Place, bytes | None]]
+"""Objects that a process keeps as its own, and a digest of what each of them holds, if anything."""
 Check = Callable[[], None]
 """Called now and then during long work; what it raises ends that work."""
 
@@ -121,7 +123,7 @@ class Parcel:
     owned: frozenset[Span] = frozenset()
     """Those of `spans` in which pandas frames keep their data: sharing among them cannot be seen,
     because they copy on write."""
-    own: frozenset[tuple[Place, bytes | None]] = frozenset()
+    own: Own = frozenset()
     """The process's own objects to which it refers, with what they hold."""
 
     @property
@@ -259,6 +261,15 @@ def _own_object(place: Place, digest: bytes | None) -> Any:
     if digest is not None and digest != _digest_of_own(found, place):
         raise NotPortable(f"{dotted(place)} holds something else here")
     return found
+
+
+def digest_of_own(place: Place) -> bytes | None:
+    """Return what stands for all that the process's own object at `place` holds, if anything.
+
+    Raises:
+        NotPortable: there is none, or it cannot be told.
+    """
+    return _digest_of_own(find_own(place), place)
 
 
 def _digest_of_own(obj: Any, place: Place) -> bytes | None:
@@ -524,8 +535,10 @@ def _hashes_alike(item: object) -> bool:
 __all__ = [
     "Classes",
     "Numbered",
+    "Own",
     "Parcel",
     "Reference",
+    "digest_of_own",
     "has_identity",
     "pack",
     "pickle_value",

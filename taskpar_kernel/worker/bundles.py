@@ -23,8 +23,10 @@ from taskpar_kernel.model.messages import Packed
 from taskpar_kernel.transport.pickling import (
     Classes,
     Numbered,
+    Own,
     Parcel,
     Reference,
+    digest_of_own,
     pickle_value,
     unpickle,
 )
@@ -59,7 +61,7 @@ class Live:
     mark: object = None
     copies: frozenset[Key] = frozenset()
     """The bundles of which it holds copies, because it came from another worker."""
-    own: object = None
+    own: Own = frozenset()
     """The process's own objects it refers to, with what they held when it was marked."""
 
     @property
@@ -76,8 +78,8 @@ class Live:
         parcel = pickle_value(self.names)
         if self.mark is None:
             self.own = parcel.own
-        elif self.own != parcel.own:
-            raise NotPortable("it changed an object that a library keeps")
+        else:
+            _check_own(self.own, parcel.own)
         return self._mark_of(parcel)
 
     def settle(self) -> None:
@@ -106,6 +108,17 @@ class Live:
             ranges = [address_range(m) for m in self.maps]
             return mapped, parcel.fingerprint_outside(ranges)
         return parcel.fingerprint()
+
+
+def _check_own(before: Own, now: Own) -> None:
+    """Raise `NotPortable` if an object of the process's own does not hold what it held.
+
+    What is referred to only now is compared where it arrives, like all that is referred to.
+    """
+    present = dict(now)
+    for place, digest in before:
+        if digest != (present[place] if place in present else digest_of_own(place)):
+            raise NotPortable("it changed an object that a library keeps")
 
 
 def address_range(private: mmap.mmap) -> tuple[int, int]:

@@ -891,3 +891,28 @@ def test_an_alias_that_was_to_be_changed_and_was_not_is_no_other_object_elsewher
 ) -> None:
     code = "a = [x][0]\na[0] = 1\nb = (a is x)"
     laboratory.run("x = [1]", code, "a is x, b", places=[1, 1, 2])
+
+
+def test_an_object_that_comes_to_refer_to_what_a_library_keeps(laboratory: Laboratory) -> None:
+    setup = (
+        "import numpy as np\nfrom sklearn.ensemble import GradientBoostingRegressor\n"
+        "m = GradientBoostingRegressor(n_estimators=2, random_state=0)\n"
+        "x = np.arange(40.0).reshape(20, 2)\ny = x.sum(axis=1)\n"
+    )
+    probe = "m.predict(x).tolist(), m._loss.interval_y_pred is type(m._loss.link).interval_y_pred"
+    assert laboratory.run(setup, "m.fit(x, y)\nz = m.predict(x)", probe).taken == [True, True]
+
+
+def test_a_change_of_what_a_library_keeps_and_is_no_longer_referred_to(
+    laboratory: Laboratory,
+) -> None:
+    setup = (
+        "import sklearn._loss.link as link\nclass Box: pass\nb = Box()\n"
+        "b.kept = link.BaseLink.interval_y_pred\nlow = b.kept.low\n"
+        "def leave(b):\n    object.__setattr__(b.kept, 'low', 5.0)\n    b.kept = None\n"
+    )
+    code = "leave(b)"
+    probe = "b.kept, link.BaseLink.interval_y_pred.low"
+    report = laboratory.run(setup, code, probe)
+    laboratory.run("", "object.__setattr__(link.BaseLink.interval_y_pred, 'low', low)", "low")
+    assert "a library keeps" in report.why
