@@ -28,8 +28,9 @@ class Costs:
     def __init__(self) -> None:
         self._seconds: dict[str, deque[float]] = {}
         self._away: dict[str, deque[float]] = {}
-        self._fastest: dict[str, tuple[float, float]] = {}
-        """Seconds and cores of the fastest run at home: others were disturbed by something."""
+        self._cores: dict[str, deque[float]] = {}
+        self._alone: dict[str, float] = {}
+        """Seconds of the fastest run at home: others were disturbed by something."""
         self._changes: dict[str, frozenset[str]] = {}
         self._cells: dict[int, float] = {}
         self._taking: dict[str, deque[float]] = {}
@@ -41,13 +42,20 @@ class Costs:
     def observe(self, step: Unit | HomeStep, seconds: float, threads: float | None = None) -> None:
         """Remember that one run of `step` took `seconds`, and how many cores it used meanwhile."""
         self._seconds.setdefault(step.key, deque(maxlen=_LAST)).append(seconds)
-        if threads is not None and seconds < self._fastest.get(step.key, (inf, 0.0))[0]:
-            self._fastest[step.key] = (seconds, threads)
+        self._alone[step.key] = min(seconds, self._alone.get(step.key, inf))
+        self._observe_cores(step, threads)
 
-    def observe_away(self, step: Unit | HomeStep, seconds: float) -> None:
+    def observe_away(
+        self, step: Unit | HomeStep, seconds: float, threads: float | None = None
+    ) -> None:
         """Remember that one run of `step` took `seconds` on a worker, and was taken."""
         self._squashes.pop(step.key, None)
         self._away.setdefault(step.key, deque(maxlen=_LAST)).append(seconds)
+        self._observe_cores(step, threads)
+
+    def _observe_cores(self, step: Unit | HomeStep, cores: float | None) -> None:
+        if cores is not None:
+            self._cores.setdefault(step.key, deque(maxlen=_LAST)).append(cores)
 
     def known(self, step: Unit | HomeStep) -> float | None:
         """Return the observed seconds of one run, or None."""
@@ -84,9 +92,9 @@ class Costs:
             return False
         if taking and min(taking) > here_s:
             return False
-        if step.key not in self._fastest or len(away) < _ENOUGH:
+        cores, alone_s = self.threads(step), self._alone.get(step.key)
+        if cores is None or alone_s is None or len(away) < _ENOUGH:
             return True
-        alone_s, cores = self._fastest[step.key]
         return cores < _SEVERAL or min(tuple(away)[-_ENOUGH:]) < _SLOWER * alone_s
 
     def _usual_here(self, step: Unit | HomeStep) -> float | None:
@@ -108,11 +116,15 @@ class Costs:
         return step.effects.cost_s if known is None else known
 
     def threads(self, step: Unit | HomeStep) -> float | None:
-        """Return how many cores the fastest run at home was seen to use, or None."""
+        """Return the fewest cores that one of the last runs was seen to use, or None.
+
+        Where runs differ (models of several kinds in one loop) one that could go out is not held
+        back because another one uses all cores.
+        """
         if isinstance(step, Unit) and step.members:
             cores = [n for unit in step.members if (n := self.threads(unit)) is not None]
             return max(cores, default=None)
-        return self._fastest.get(step.key, (0.0, None))[1]
+        return min(self._cores.get(step.key, ()), default=None)
 
     def observe_changes(self, step: Unit | HomeStep, names: frozenset[str]) -> None:
         """Remember that `step` changed, in place, what these names are bound to."""

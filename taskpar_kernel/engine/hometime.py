@@ -13,12 +13,10 @@ from taskpar_kernel.engine.lookahead import WORTH_S
 from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.steps import LoopStep, Step, Unit
+from taskpar_kernel.usage import Usage
 
 if TYPE_CHECKING:
     from taskpar_kernel.engine.session import Session
-
-_METERED_S = 0.005
-"""Over a shorter time than this, the cores a statement uses are not measured."""
 
 
 class HomeTime:
@@ -33,7 +31,7 @@ class HomeTime:
         self.user_s = 0.0
         """How long home has been running the user's code, between hooks."""
         self._running: tuple[Step, float, Refusal | None, str] | None = None
-        self._metered = (0.0, 0.0)
+        self._usage = Usage()
         self._passing: UnitId | None = None
         self._passed: dict[UnitId, list[float]] = {}
 
@@ -50,7 +48,7 @@ class HomeTime:
     def begins(self, step: Step, reason: Refusal | None, state: str = "home") -> None:
         """Home runs `step`: `reason` is why it was not taken from a worker."""
         self._running = (step, time.monotonic(), reason, state)
-        self._meter()
+        self._usage.begin(self._session.meter.mine_s)
 
     def ends(self) -> None:
         """What home ran is done."""
@@ -62,18 +60,8 @@ class HomeTime:
         end_s = time.monotonic()
         self._history.home(step, start_s, end_s, reason, state)
         if not isinstance(step, LoopStep):
-            self._session.costs.observe(step, end_s - start_s, self._threads())
-
-    def _meter(self) -> None:
-        self._metered = (time.process_time() - self._session.meter.mine_s, time.monotonic())
-
-    def _threads(self) -> float | None:
-        """Return how many cores were used since `_meter`, or None if that was too short a time."""
-        cpu_s, wall_s = self._metered
-        passed_s = time.monotonic() - wall_s
-        if passed_s < _METERED_S:
-            return None
-        return (time.process_time() - self._session.meter.mine_s - cpu_s) / passed_s
+            cores = self._usage.cores(self._session.meter.mine_s)
+            self._session.costs.observe(step, end_s - start_s, cores)
 
     # In passing ------------------------------------------------------------------------------
 
@@ -103,7 +91,7 @@ class HomeTime:
         number, self._passing = self._passing, None
         if number is not None:
             self._running = (self._steps[number], self.since_s, None, "home")
-            self._meter()
+            self._usage.begin(self._session.meter.mine_s)
         return number
 
     def add_up(self) -> None:

@@ -173,7 +173,7 @@ class Taking:
         seconds = (finished.end_s - finished.start_s) / len(made)
         start_s = finished.start_s + instance.part * seconds
         self._record(instance.step, attempt.worker, start_s, start_s + seconds)
-        self._session.costs.observe_away(instance.step, seconds)
+        self._session.costs.observe_away(instance.step, seconds, finished.cores)
         return None
 
     def _stale(
@@ -357,7 +357,7 @@ class Taking:
         self._record(step, attempt.worker, finished.start_s, finished.end_s)
         self._session.overtaking.took(step)
         seconds = finished.end_s - finished.start_s - finished.waited_s
-        self._session.costs.observe_away(step, seconds)
+        self._session.costs.observe_away(step, seconds, finished.cores)
 
     def _keep(self, step: Step, value: Any) -> None:
         """Keep the value for home's own code, which asks for it now or in a moment."""

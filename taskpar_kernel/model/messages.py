@@ -277,6 +277,8 @@ class Finished:
     """What it looked at before it passed the gate, if it did."""
     waited_s: float = 0.0
     """How long it waited at the gate."""
+    cores: float | None = None
+    """How many cores it used, if it took long enough to tell."""
     left: str = ""
     """What it has done to files and could not take back after it failed."""
 

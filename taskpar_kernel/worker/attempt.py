@@ -37,6 +37,7 @@ from taskpar_kernel.transport.pickling import (
     text_of,
 )
 from taskpar_kernel.transport.states import frame_arrays, is_mutable, shallow_state
+from taskpar_kernel.usage import Usage
 from taskpar_kernel.worker.bundles import Bundles, Live, overlaps, references
 from taskpar_kernel.worker.gate import Ask, Gate, GateReached
 from taskpar_kernel.worker.journal import Journal
@@ -98,6 +99,7 @@ class Attempts:
         self._folder = folder
         self._ambient: Key | None = None
         self._waited_s = 0.0
+        self._usage = Usage()
 
     def carry_out(self, instruction: Attempt) -> Finished:
         """Run one attempt; `worker` of the result is filled in by the caller.
@@ -105,7 +107,7 @@ class Attempts:
         If it does not return an outcome that is `ok`, `take_back` must be called next.
         """
         start_s = end_s = time.monotonic()
-        why, error, shown = "", None, 0
+        why, error, shown, cores = "", None, 0, None
         packed = replica = watch = None
         inputs: dict[Key, Live] = {}
         involved: dict[Key, Live] = {}
@@ -124,6 +126,7 @@ class Attempts:
                 }
             self._shown.begin(instruction.ticket)
             start_s = time.monotonic()
+            self._usage.begin()
             try:
                 asking = self._asking(instruction, replica)
                 finish = self._execute(instruction, reads, involved, asking)
@@ -131,7 +134,7 @@ class Attempts:
                 error = raised
                 raise
             finally:
-                end_s = time.monotonic()
+                end_s, cores = time.monotonic(), self._usage.cores()
                 shown = self._shown.end(instruction.ticket)
             self._check_process(watch)
             self._check_files()
@@ -165,6 +168,7 @@ class Attempts:
             outputs=shown,
             files_read=self._gate.files,
             waited_s=self._waited_s,
+            cores=cores,
         )
 
     def take_back(self) -> str:

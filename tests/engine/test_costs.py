@@ -23,11 +23,18 @@ def test_what_uses_several_cores_and_is_slower_on_workers_stays_home(step: Unit)
     costs = Costs()
     costs.observe(step, 0.025, 2.0)
     for _ in range(6):  # disturbed by what runs beside it
-        costs.observe(step, 0.2, 1.0)
+        costs.observe(step, 0.2, 1.9)
     for seconds in (0.05, 0.5, 0.5):
-        costs.observe_away(step, seconds)
-    assert costs.threads(step) == 2.0
+        costs.observe_away(step, seconds, 1.8)
+    assert costs.threads(step) == 1.8
     assert not costs.pays(step)
+
+
+def test_one_run_that_uses_all_cores_does_not_hold_back_the_others(step: Unit) -> None:
+    costs = Costs()
+    costs.observe(step, 0.08, 2.0)
+    costs.observe_away(step, 0.4, 1.0)
+    assert costs.threads(step) == 1.0
 
 
 def test_what_uses_one_core_may_be_slower_there(step: Unit) -> None:
