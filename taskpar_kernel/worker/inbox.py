@@ -4,7 +4,7 @@ Theory of operation. The inbox of a worker is a queue of instructions and a stor
 `next_step` looks at the head of the queue:
 
     head                    value is here   will not come   not here yet
-    Receive                 Bind            Miss            Wait (once), then nothing
+    Receive                 Bind            Miss            Wait (once), then what can overtake it
     any other instruction   Carry
 
 `Wait` asks the caller for a timer; it calls `limit_reached` with the step's number when that is
@@ -12,6 +12,9 @@ over, which turns the wait into a `Miss`. Whatever else arrives meanwhile is set
 the store, instructions behind the others. A worker therefore never depends on the order in which
 its peers write, and a wait always ends: by the value, by word that it will not come, by `abandon`,
 or by its limit.
+
+An attempt that has all it needs overtakes one that waits for another worker: each tells by key what
+it reads, so that nobody can see their order. What is done by name (runs, named receives) keeps its.
 
 The rule: no socket, no clock, no user code. Time and I/O belong to `service`.
 """
@@ -167,10 +170,24 @@ class Inbox:
                     self._unwanted.add(head.key)
             return Miss(head, why)
         if self._waiting is head:
-            return None
+            return self._overtaking()
         self._waiting = head
         self._waits += 1
         return Wait(head, self._waits)
+
+    def _overtaking(self) -> Carry | None:
+        """Take what is ready out of the queue, although the receive at its head waits."""
+        for position, instruction in enumerate(self._queue):
+            wanted = _keys_read(instruction)
+            by_key = isinstance(instruction, Receive | Attempt | Send) and (
+                isinstance(instruction, Attempt) or not instruction.name
+            )
+            if not by_key:
+                return None
+            if not isinstance(instruction, Receive) and all(key in self._store for key in wanted):
+                del self._queue[position]
+                return Carry(instruction)
+        return None
 
     def why_absent(self, key: Key) -> str:
         """Tell why `key` is not here, for an attempt that needs it."""

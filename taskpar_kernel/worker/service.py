@@ -171,8 +171,6 @@ class Service:
                 self._fail(step, error)
             finally:
                 self._busy = self._running is not None
-            if isinstance(step, Wait):
-                break
             self._take_in()
             if time.monotonic() > turn_ends_s:  # let the loop serve others as well
                 self._loop.call_soon(self._wake)

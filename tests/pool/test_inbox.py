@@ -8,7 +8,16 @@ import random
 import pytest
 
 from taskpar_kernel.model.ids import Key, Place, Ticket
-from taskpar_kernel.model.messages import Attempt, Forget, Packed, Receive, Run, Send, Value
+from taskpar_kernel.model.messages import (
+    Attempt,
+    Forget,
+    Instruction,
+    Packed,
+    Receive,
+    Run,
+    Send,
+    Value,
+)
 from taskpar_kernel.worker.inbox import Bind, Carry, Inbox, Miss, Wait
 from taskpar_kernel.worker.store import Store
 
@@ -192,7 +201,7 @@ def test_any_arrival_order_gives_the_same_script(seed: int):
     keys = [Key(k) for k in range(8)]
     script: list[object] = []
     for number, key in enumerate(keys):
-        script += [receive(key), attempt(number, key)]
+        script += [receive(key), run(number)]
     inbox = Inbox(Store())
     scripts = [("script", i) for i in script]
     values = [("value", k) for k in rng.sample(keys, len(keys))]
@@ -205,4 +214,65 @@ def test_any_arrival_order_gives_the_same_script(seed: int):
         waiting = inbox.waiting_for
         assert waiting is None or waiting.key in [k for _, k in values]
     pairs = zip(keys, itertools.count(), strict=False)
-    assert carried == [s for k, n in pairs for s in (Bind(receive(k)), Carry(attempt(n, k)))]
+    assert carried == [s for k, n in pairs for s in (Bind(receive(k)), Carry(run(n)))]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_in_any_arrival_order_attempts_begin_as_soon_as_they_can(seed: int):
+    rng = random.Random(seed)
+    keys = [Key(k) for k in range(8)]
+    inbox = Inbox(Store())
+    scripts = [[receive(k), attempt(k, k)] for k in keys]
+    values = rng.sample(keys, len(keys))
+    sent: set[Key] = set()
+    here: set[Key] = set()
+    carried: list[Key] = []
+    while scripts or values:
+        if scripts and (not values or rng.random() < 0.5):
+            inbox.script(scripts[0])
+            sent.add(scripts.pop(0)[0].key)
+        else:
+            here.add(values[0])
+            inbox.value(value(values.pop(0)))
+        for step in steps(inbox):
+            if isinstance(step, Carry):
+                assert isinstance(step.instruction, Attempt)
+                carried += step.instruction.needs
+        assert sorted(carried) == sorted(sent & here)
+
+
+# Overtaking -------------------------------------------------------------------------------------
+
+
+def test_an_attempt_overtakes_one_that_waits(inbox: Inbox):
+    inbox.script([receive(A), attempt(1, A), attempt(2), attempt(3, A)])
+    assert steps(inbox) == [Wait(receive(A), 1), Carry(attempt(2))]
+    inbox.value(value(A))
+    assert steps(inbox) == [Bind(receive(A)), Carry(attempt(1, A)), Carry(attempt(3, A))]
+
+
+def test_what_one_that_waits_makes_is_waited_for(inbox: Inbox):
+    inbox.script([receive(A), attempt(1, A), attempt(2, Key(101)), receive(B), attempt(3, B)])
+    inbox.value(value(B))
+    assert steps(inbox) == [Wait(receive(A), 1), Carry(attempt(3, B))]
+
+
+def test_a_value_leaves_although_something_waits(inbox: Inbox):
+    inbox.value(value(B))
+    inbox.script([receive(A), attempt(1, A), Send(B, (PEER,))])
+    assert steps(inbox) == [Wait(receive(A), 1), Carry(Send(B, (PEER,)))]
+
+
+@pytest.mark.parametrize("barrier", [run(9), Forget((C,)), receive(C, "c"), Send(C, (PEER,), "c")])
+def test_what_is_done_by_name_keeps_its_order(inbox: Inbox, barrier: Instruction):
+    inbox.script([receive(A), barrier, attempt(2)])
+    assert steps(inbox) == [Wait(receive(A), 1)]
+    inbox.value(value(A))
+    assert steps(inbox)[0] == Bind(receive(A))
+
+
+def test_one_that_overtakes_can_be_abandoned_before(inbox: Inbox):
+    inbox.script([receive(A), attempt(1, A), attempt(2)])
+    assert inbox.next_step() == Wait(receive(A), 1)
+    assert inbox.abandon([Ticket(2)]) == [attempt(2)]
+    assert inbox.next_step() is None
