@@ -7,9 +7,11 @@ and programs under test change such things.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import decimal
 import faulthandler
 import gc
+import importlib
 import logging
 import os
 import random
@@ -28,6 +30,8 @@ from IPython.core.getipython import get_ipython
 from taskpar_kernel.testing.probe.kept import KEPT
 from taskpar_kernel.testing.probe.state import namespace, umask, world
 
+_FILTERING = ("scipy.special", "sklearn.ensemble", "sklearn.linear_model", "sklearn.tree")
+"""Libraries that add to the warnings filters when they are imported, which happens only once."""
 _OPTIONS = ("display.max_rows", "display.precision")
 
 
@@ -40,6 +44,9 @@ def begin(stacks: str) -> str:
     file = Path(stacks).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process
     faulthandler.register(signal.SIGUSR2, file)
     shell: Any = get_ipython()
+    for name in _FILTERING:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     KEPT.update(
         cwd=str(Path.cwd()),
         environ=dict(os.environ),
