@@ -82,12 +82,12 @@ class Row:
 class Kernel:
     """One running kernel and a client that waits for each cell."""
 
-    def __init__(self, name: str, workers: int = 2):
-        environ = {**os.environ, "TASKPAR_WORKERS": str(workers)}
+    def __init__(self, name: str, workers: int = 2, **environ: str):
+        settings = {"TASKPAR_WORKERS": str(workers), "TASKPAR_HISTORY": "0"}
         self.manager = KernelManager(kernel_name=name, transport_encryption="auto")
         begin_s = time.perf_counter()
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.manager.start_kernel(env=environ, **quiet)
+        self.manager.start_kernel(env=os.environ | settings | environ, **quiet)
         self.client: BlockingKernelClient = self.manager.blocking_client()
         self.client.start_channels()
         self.run("1")
@@ -109,13 +109,18 @@ class Kernel:
         """Wait until the pool is up, so that its start is not in the figures."""
         end_s = time.monotonic() + LIMIT_S
         while self.ours and time.monotonic() < end_s:
-            sent = self.client.execute("", silent=True, user_expressions={"n": POOL_READY})
-            answer = self._reply(sent)["user_expressions"]["n"]
-            if answer["status"] == "ok" and int(answer["data"]["text/plain"]) >= number:
+            answer = self.evaluate(POOL_READY)
+            if answer and int(answer) >= number:
                 return
             time.sleep(0.05)
         if self.ours:
             raise SystemExit(f"the pool of {number} workers was not up after {LIMIT_S} s")
+
+    def evaluate(self, expression: str) -> str:
+        """Return how an expression's value shows in the kernel, or "" if it raises there."""
+        sent = self.client.execute("", silent=True, user_expressions={"x": expression})
+        answer = self._reply(sent)["user_expressions"]["x"]
+        return answer["data"]["text/plain"] if answer["status"] == "ok" else ""
 
     def _reply(self, sent: str) -> dict:
         while True:

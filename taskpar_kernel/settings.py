@@ -42,6 +42,7 @@ class Settings:
     receive_limit_s: float = 60.0
     statement_limit_s: float = 0.0
     progress: str = "auto"
+    history: bool = True
 
     def with_workers(self, workers: int) -> Settings:
         """Return these settings with another pool size."""
@@ -150,6 +151,12 @@ class TaskPar(Configurable):
         "auto",
         help="A line under a cell that runs longer than a second. auto: where the front end shows "
         "cells; on: everywhere; off: nowhere; stay: everywhere, and left there.",
+    ).tag(config=True)
+
+    history = Bool(
+        True,
+        help="Keep what was learned of statements (seconds, and how running ahead went; no values, "
+        "no text) for later sessions, in Jupyter's data folder. False: in memory only.",
     ).tag(config=True)
 
     workers.tag(config=True)

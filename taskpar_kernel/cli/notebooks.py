@@ -64,7 +64,7 @@ async def _executed(
     )
     cells = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
     progress = Progress(len(cells))
-    why = ""
+    why, ended = "", False
     try:
         await client.async_start_new_kernel()
         await client.async_start_new_kernel_client()
@@ -83,10 +83,12 @@ async def _executed(
                 _print(cell.outputs)
             if why:
                 break
+        ended = not why
     finally:
         if client.kc is not None:
             client.kc.stop_channels()
-        await manager.shutdown_kernel(now=True)  # nbclient leaves alone what it was given
+        # nbclient leaves alone what it was given; a kernel that is asked keeps what it has learned
+        await manager.shutdown_kernel(now=not ended)
     progress.over("stopped" if why else "done")
     return why
 

@@ -67,6 +67,7 @@ def run_script(
         manager.start_kernel()
         client = manager.client()
         assert isinstance(client, BlockingKernelClient)
+        ended = False
         try:
             client.start_channels()
             client.wait_for_ready(timeout=START_LIMIT_S)
@@ -74,10 +75,12 @@ def run_script(
                 argv=[str(path), *words], folder=str(path.resolve().parent), file=str(path)
             )
             client.execute(begin, silent=True, store_history=False, reply=True)
-            return _run_cells(manager, client, cells_of(text), limit_s)
+            status = _run_cells(manager, client, cells_of(text), limit_s)
+            ended = status == 0
+            return status
         finally:
             client.stop_channels()
-            manager.shutdown_kernel(now=True)
+            manager.shutdown_kernel(now=not ended)  # who is asked keeps what it has learned
 
 
 def _run_cells(

@@ -271,6 +271,7 @@ class CellRun(AppliedHooks):
     def inner(self, number: int, function: Any) -> Any:
         """Return the twin of a notebook's function whose loops can look ahead, or itself."""
         twin, steps = self._inner.twin_of(UnitId(number), function)
+        self._session.costs.meet(self._top, steps)
         self._iterations.learn(step for step in steps if step.id not in self._steps)
         return twin
 

@@ -32,6 +32,7 @@ from taskpar_kernel.engine.ledger import Ledger
 from taskpar_kernel.engine.loads import Meter
 from taskpar_kernel.engine.lookahead import Lookahead, Moment
 from taskpar_kernel.engine.marks import AmbientMark
+from taskpar_kernel.engine.memory.keeper import Memory, user_folder
 from taskpar_kernel.engine.natively import explain_native
 from taskpar_kernel.engine.overtaking import Overtaking
 from taskpar_kernel.engine.preloads import Preloads
@@ -97,8 +98,9 @@ class Session:
         self.lock = Turn()
         self.meter = Meter()
         self.wake: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self.costs = Costs()
-        self.overtaking = Overtaking()
+        self.memory = Memory(user_folder, lambda: self.settings.history)
+        self.costs = Costs(self.memory.recall, self.memory.tag)
+        self.overtaking = Overtaking(costs=self.costs)
         self._ambient = AmbientMark()
         self.relay = Relay(shell)
         self.pool: WorkerPool | None = None
@@ -152,12 +154,16 @@ class Session:
         self.segments = Segments(pool.segments, "home") if pool.segments else NO_SEGMENTS
         self.pool = pool
         self._get_ready()
+        self.memory.start(self.costs.take_unsaved, lambda: self._cell is not None)
 
     def close(self) -> None:
         """Stop the workers; the session runs cells serially from here on."""
         pool, self.pool = self.pool, None
-        if pool is not None:
-            pool.close()
+        try:
+            self.memory.save(self.costs.take_unsaved, ends=True)
+        finally:
+            if pool is not None:
+                pool.close()
         self._preloads.all_lost()
         self._running.clear()
 
@@ -221,11 +227,11 @@ class Session:
             eager=self.settings.eager,
             lines=lines,
         )
+        self.costs.begin_cell(self.memory.identities(tops, self.namespace))
         if not self._gains(tops):
             self._declined = (None, facts_of(tops))
             return None
         self._compile = compile_unit
-        self.costs.begin_cell()
         cell = CellRun(self, tops)
         self._plan(cell, tops)
         return cell
@@ -299,9 +305,11 @@ class Session:
                 )
         self._cell = None
         self._busy.clear()
+        self.memory.has_news()
 
     def _tell(self, cell: CellRun) -> None:
         """Keep the record of the cell for `last_run`, and what it cost."""
+        self._say_notice()
         record = cell.history.record(len(cell.dispatch.attempts), cell.taking.waited_s)
         self.costs.observe_cell(self._text, record.wall_s)
         history, facts, waited_s = cell.history, cell.facts(), cell.taking.waited_s
@@ -315,6 +323,7 @@ class Session:
 
     def ran_natively(self, nodes: Sequence[ast.stmt], wall_s: float) -> None:
         """A cell ran as it is: nothing went out."""
+        self._say_notice()
         self._warm_up()
         self.costs.observe_cell(self._text, wall_s)
         for node in nodes:
@@ -322,6 +331,12 @@ class Session:
         (refusal, facts), self._declined = self._declined, (None, None)
         reasons = cache(partial(explain_native, facts, wall_s, refusal))
         _last[:] = [partial(serial_record, tuple(nodes), wall_s, self.settings.workers, reasons)]
+
+    def _say_notice(self) -> None:
+        """Tell what is wrong with the file of learned costs, if it is not told yet."""
+        notice = self.memory.notice()
+        if notice:
+            self.say(notice)
 
     def _warm_up(self) -> None:
         """Take in the modules that a cell has loaded before something of the next is pickled."""

@@ -55,7 +55,7 @@ class Front:
         environ = {
             k: v for k, v in os.environ.items() if not k.startswith(("TASKPAR_", "PYTEST", "COV_"))
         }
-        environ |= {"PYTHONHASHSEED": "0", "MPLBACKEND": "agg"}
+        environ |= {"PYTHONHASHSEED": "0", "MPLBACKEND": "agg", "TASKPAR_HISTORY": "0"}
         environ |= {"COLUMNS": "100", "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | self.environ
         self.manager = KernelManager(
             kernel_name=self.kernel,

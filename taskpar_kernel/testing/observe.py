@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 LAST_RUN = "__import__('taskpar_kernel').last_run().to_json()"
 """What a taskpar kernel answers about the last cell; the value behind `%taskpar last --json`."""
 _READY = "str(__import__('taskpar_kernel.testing.ready', fromlist=['x']).wait_for_workers())"
-_FIXED = {"PYTHONHASHSEED": "0"}
-"""Sets of strings iterate alike in all kernels, so that their order can be compared."""
+_FIXED = {"PYTHONHASHSEED": "0", "TASKPAR_HISTORY": "0"}
+"""Sets of strings iterate alike in all kernels, so that their order can be compared; and no run
+rests on what kernels before it have learned."""
 _PROBE_LIMIT_S = 600
 
 

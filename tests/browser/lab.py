@@ -42,6 +42,7 @@ class Lab:
             "JUPYTERLAB_SETTINGS_DIR": str(self.folder / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(self.folder / "workspaces"),
             "TASKPAR_WORKERS": "2",
+            "TASKPAR_HISTORY": "0",
         }
         log = (self.folder / "lab.log").open("wb")
         self._process = subprocess.Popen(

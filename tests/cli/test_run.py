@@ -38,6 +38,23 @@ def notebook(path: Path, *cells: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("kind", ["notebook", "script"])
+def test_what_a_run_learns_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("TASKPAR_HISTORY", "1")
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
+    cells = (NAPS, "nap(2.0)", "a = nap(0.2)\nb = nap(0.2)\nc = nap(0.2)")
+    path = notebook(tmp_path / "n.ipynb", *cells)
+    if kind == "script":
+        path = tmp_path / "s.py"
+        path.write_text("# %%\n" + "\n# %%\n".join(cells) + "\n")
+    done = taskpar("run", path.name, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    kept = (tmp_path / "data" / "taskpar" / "costs").read_bytes()
+    assert len(kept.splitlines()) >= 4  # a line that says what it is, and the three dear statements
+
+
 def test_a_notebook_is_run_and_saved(tmp_path: Path) -> None:
     notebook(tmp_path / "n.ipynb", NAPS, "a = nap(0.3)\nb = nap(0.3)\nprint(a + b)", "a * 2")
     done = taskpar("run", "n.ipynb", "-o", "out.ipynb", folder=tmp_path)

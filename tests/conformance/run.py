@@ -143,6 +143,7 @@ def environment(cache: Path, kernel: str, spec: Path | None, *, eager: bool) -> 
     """Return the environment of a run: its own folders, and our kernel under python3's name."""
     home = cache / f"home-{kernel}"
     environ = {name: text for name, text in os.environ.items() if not name.startswith("TASKPAR_")}
+    environ["TASKPAR_HISTORY"] = "0"  # no run rests on what one before it has learned
     environ |= {"IPYTHONDIR": str(home / "ipython"), "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
     environ |= {"JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data")}
     environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"

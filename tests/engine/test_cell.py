@@ -40,7 +40,7 @@ def compiled(node: Any) -> Any:
 
 
 def cell_of(source: str, pool: Pool) -> CellRun:
-    session = Session(SimpleNamespace(user_ns={"np": np, "m": np.eye(2)}), Settings())
+    session = Session(SimpleNamespace(user_ns={"np": np, "m": np.eye(2)}), Settings(history=False))
     session.pool = pool  # type: ignore[assignment]
     lines = source.splitlines(keepends=True)
     cell = session.prepare(ast.parse(source).body, frozenset(), compiled, lines)

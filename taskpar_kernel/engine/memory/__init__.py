@@ -1,0 +1,1 @@
+"""What was learned of statements, kept from session to session: no values, no source text."""
