@@ -325,7 +325,7 @@ class Ledger:
         bundle.numbered = structure.numbered
         bundle.fingerprint = fingerprint
         bundle.numbered.forget(values, states)
-        bundle.spans = content.spans
+        bundle.spans = structure.spans  # what it shares with the inputs it shares there, too
         bundle.at_home = True
         bundle.verified = self.epoch
         return True

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.commit.apply import Opened, apply, open_outcome
+from taskpar_kernel.engine.gains import Spent
 from taskpar_kernel.engine.history import History, changed, failed
 from taskpar_kernel.engine.lookahead import Lookahead, Moment
 from taskpar_kernel.engine.passage import Passage
@@ -73,6 +74,8 @@ class Taking:
         self._value: Any = None
         self.kept: tuple[UnitId, Any, str] | None = None
         """The value at the end of the block that was just taken, and of which unit it is."""
+        self._begin_s = 0.0
+        """The thread's CPU seconds when the present outcome was there."""
         self._writing = False
         """Whether something of the present outcome is at home already."""
         self.waiting = False
@@ -114,7 +117,20 @@ class Taking:
             why = Refusal("defect", f"an error of taskpar's own ({type(error).__name__}: {error})")
         taken_s = time.monotonic() - self.waited_s - begin_s
         self._session.costs.observe_taking(instance.step, taken_s)
+        if why is None and not attempt.weighed:
+            attempt.weighed = True
+            self._weigh(attempt, time.thread_time() - self._begin_s)
         return why
+
+    def _weigh(self, attempt: AttemptRecord, taking_s: float) -> None:
+        """Remember what it cost to have the outcome, beside the work in it."""
+        finished = attempt.finished
+        assert finished is not None
+        work_s = finished.end_s - finished.start_s - finished.waited_s
+        worked_s = finished.own_s * max(1.0, finished.cores or 1.0)
+        beside_s = finished.busy_s - finished.own_s
+        spent = Spent(work_s, worked_s, attempt.posting_s + taking_s, beside_s)
+        self._session.gains.observe(attempt.instance.step, spent)
 
     def _take(
         self, attempt: AttemptRecord, instance: Instance, scene: Scene, names: Mapping[str, Any]
@@ -125,6 +141,7 @@ class Taking:
             why = why or self._wait_for(attempt, instance, scene, names)
             if why:
                 return why
+        self._begin_s = time.thread_time()
         with self._session.lock:
             why = self._unusable(attempt) or self._stale(attempt, instance, scene, names)
             if why:

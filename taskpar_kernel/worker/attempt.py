@@ -107,7 +107,7 @@ class Attempts:
         If it does not return an outcome that is `ok`, `take_back` must be called next.
         """
         start_s = end_s = time.monotonic()
-        why, error, shown, cores = "", None, 0, None
+        why, error, shown, cores, own_s = "", None, 0, None, 0.0
         packed = replica = watch = None
         inputs: dict[Key, Live] = {}
         involved: dict[Key, Live] = {}
@@ -134,7 +134,7 @@ class Attempts:
                 error = raised
                 raise
             finally:
-                end_s, cores = time.monotonic(), self._usage.cores()
+                end_s, cores, own_s = time.monotonic(), self._usage.cores(), self._usage.own_s()
                 shown = self._shown.end(instruction.ticket)
             self._check_process(watch)
             self._check_files()
@@ -169,6 +169,7 @@ class Attempts:
             files_read=self._gate.files,
             waited_s=self._waited_s,
             cores=cores,
+            own_s=own_s,
         )
 
     def take_back(self) -> str:

@@ -115,6 +115,24 @@ def test_an_error_after_the_cell_costs_nothing(front: Front) -> None:
     assert result(front.run("a = nap(0.05)\nb = nap(0.05)\na + b")) == "0.1"
 
 
+# What goes ahead --------------------------------------------------------------------------------
+
+
+def test_what_cheap_steps_pick_out_of_an_input_is_no_copy(front: Front) -> None:
+    good(front.run(f"{SLEEPS}import numpy as np\nfolds = [np.arange(9.0) + i for i in range(6)]"))
+    cell = (
+        "found = []\nfor i in range(6):\n    test = folds[i]\n"
+        "    rest = np.concatenate([folds[j] for j in range(6) if j != i])\n"
+        "    found.append(nap(0.05) + test.sum() + rest.sum())\nsum(found)"
+    )
+    first = result(front.run(cell))
+    assert result(front.run(cell)) == first
+    record = front.last()
+    assert record is not None
+    assert record["committed_ahead"] >= 3, record
+    assert not any("copies" in s["reason"] for s in record["statements"]), record
+
+
 # Interrupts -------------------------------------------------------------------------------------
 
 
