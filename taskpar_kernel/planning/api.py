@@ -38,7 +38,8 @@ def plan(
             statements. Where it is silent, what the analysis knows of the statement's cost counts,
             and one second where it knows nothing.
         sizes: bytes by variable name, for inputs and results; 0 where it is silent.
-        policy: "heft", "online", "serial", or "auto" for the better of the first two.
+        policy: "heft", "peft", "online", "listing", "serial", or "auto" for the best of the first
+            three.
 
     Returns:
         The plan; serial if the policy gains less than 5 %. `print` it, or ask for its `makespan`,

@@ -14,7 +14,9 @@ from taskpar_kernel.planning.communication import CommunicationModel
 from taskpar_kernel.planning.grain import coarsen, refine
 from taskpar_kernel.planning.graph import lower_bound_s
 from taskpar_kernel.planning.policies.heft import heft
+from taskpar_kernel.planning.policies.listing import listing
 from taskpar_kernel.planning.policies.online import online
+from taskpar_kernel.planning.policies.peft import peft
 from taskpar_kernel.planning.policies.serial import serial
 
 if TYPE_CHECKING:
@@ -26,10 +28,10 @@ if TYPE_CHECKING:
     from taskpar_kernel.planning.policies.interface import Policy
 
 POLICIES: Mapping[str, Policy] = MappingProxyType(
-    {"heft": heft, "online": online, "serial": serial}
+    {"heft": heft, "peft": peft, "online": online, "listing": listing, "serial": serial}
 )
 AUTO = "auto"
-"""The name for "the better of heft and online"."""
+"""The name for "the best of heft, peft and online"."""
 LEAST_GAIN = 1.05
 DEFAULT_MODEL = CommunicationModel()
 
@@ -37,7 +39,7 @@ DEFAULT_MODEL = CommunicationModel()
 def policies_named(policy: str) -> tuple[Policy, ...]:
     """Return what a policy's name stands for, or raise `UsageError` with the names allowed."""
     if policy == AUTO:
-        return heft, online
+        return heft, peft, online
     if policy not in POLICIES:
         raise UsageError(
             f"policy={policy!r}: allowed are {', '.join([AUTO, *POLICIES])}; nothing was started"
