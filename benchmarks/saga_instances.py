@@ -28,8 +28,6 @@ from saga.schedulers.data import random as trees
 from saga.schedulers.data import riotbench, wfcommons
 from saga.utils import random_graphs
 
-MOST_TASKS = 300
-"""Larger workflows are drawn again: the library's own algorithms take minutes for one."""
 WORKFLOWS = (
     *("blast", "bwa", "cycles", "epigenomics", "genome"),
     *("montage", "seismology", "soykb", "srasearch"),
@@ -79,7 +77,7 @@ def families() -> dict[str, Callable[[], TaskGraph]]:
         "fork": lambda: random_graphs.get_fork_dag(Uniform),
         "branching": lambda: random_graphs.get_branching_dag(_levels(), _branches(), Uniform),
     }
-    made |= {name: partial(workflow, name) for name in WORKFLOWS}
+    made |= {name: partial(_workflow, name) for name in WORKFLOWS}
     return made
 
 
@@ -91,11 +89,9 @@ def _branches() -> int:
     return random.randint(2, 3)
 
 
-def workflow(name: str) -> TaskGraph:
-    while True:
-        graph = wfcommons.get_workflows(1, name, max_size_multiplier=2)[0]
-        if len(graph.tasks) <= MOST_TASKS:
-            return graph
+def _workflow(name: str) -> TaskGraph:
+    """Return one of the smallest: for hundreds of tasks the library takes minutes."""
+    return wfcommons.get_workflows(1, name, max_size_multiplier=1)[0]
 
 
 def network(graph: TaskGraph, places: int, ratio: float) -> Network:

@@ -19,6 +19,7 @@ from taskpar_kernel.model.run import PlannedRecord
 from taskpar_kernel.model.steps import TopLevel, Unit
 from taskpar_kernel.planning.choose import choose_plan
 from taskpar_kernel.planning.graph import TaskDetails, task_graph
+from taskpar_kernel.settings import usable_cores
 
 _BYTES_PER_S = 2e9
 """At which the plan's transfers go: what takes longer to pickle counts as so much larger."""
@@ -60,7 +61,8 @@ def planned(
     }
     read = frozenset[str]().union(*(top.effects.reads for top in tops)) & namespace.keys()
     sizes = {name: int(_BYTES_PER_S * size_of(namespace[name]).pack_s) for name in read}
-    plan = choose_plan(task_graph(statements, details, sizes), workers, policy)
+    graph = task_graph(statements, details, sizes)
+    plan = choose_plan(graph, workers, policy, cores=usable_cores())
     if not plan.is_parallel:
         return Planned()
     places = {p.task: p.place for p in plan.placements}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from taskpar_kernel.analysis.api import analyse
 from taskpar_kernel.errors import UsageError
 from taskpar_kernel.model.ids import StatementId
-from taskpar_kernel.planning.choose import choose_plan, policies_named
+from taskpar_kernel.planning.choose import choose_plan, policy_named
 from taskpar_kernel.planning.graph import TaskDetails, task_graph
 from taskpar_kernel.settings import check_workers
 
@@ -49,7 +49,7 @@ def plan(
         UsageError: the code is not Python, or an argument is not allowed.
     """
     workers = check_workers(workers)
-    policies_named(policy)
+    policy_named(policy)
     _check_numbers("sizes", sizes or {}, "bytes")
     statements = analyse(code).statements
     given = _costs_by_line(costs, {statement.line for statement in statements})

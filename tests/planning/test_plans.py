@@ -14,7 +14,7 @@ from planning_cases import (
 )
 
 from taskpar_kernel.errors import UsageError
-from taskpar_kernel.planning.choose import AUTO, POLICIES, choose_plan
+from taskpar_kernel.planning.choose import POLICIES, choose_plan
 from taskpar_kernel.planning.communication import CommunicationModel
 from taskpar_kernel.planning.graph import Edge, Task, flatten, graph_of, task_graph
 from taskpar_kernel.planning.policies.heft import heft
@@ -283,7 +283,7 @@ def test_auto_takes_the_better_of_the_policies():
 
 
 def test_settings_allow_every_policy():
-    assert (AUTO, *POLICIES) == ALLOWED["policy"]
+    assert tuple(POLICIES) == ALLOWED["policy"]
 
 
 def test_an_unknown_policy():

@@ -23,7 +23,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from taskpar_kernel.planning.graph import flat_ranks, flatten
+from taskpar_kernel.planning.graph import Flat, flat_ranks, flatten
 from taskpar_kernel.planning.plan import Plan, plan_of
 from taskpar_kernel.planning.policies.board import Board, filled
 
@@ -38,7 +38,12 @@ RANK_DIGITS = 9
 
 def heft(graph: nx.DiGraph, places: int, model: CommunicationModel) -> Plan:
     """Return the HEFT plan; O(edges + tasks * (places + gaps))."""
-    flat = flatten(graph)
+    board = heft_board(flatten(graph), places, model)
+    return plan_of(graph, places, model, "heft", board.placements())
+
+
+def heft_board(flat: Flat, places: int, model: CommunicationModel) -> Board:
+    """Return the tasks of a flattened graph as HEFT places them."""
     ranks = [round(rank, RANK_DIGITS) for rank in flat_ranks(flat, places, model)]
     in_order = range(len(ranks))
     orders = [sorted(in_order, key=lambda number: (-ranks[number], number))]
@@ -47,5 +52,4 @@ def heft(graph: nx.DiGraph, places: int, model: CommunicationModel) -> Plan:
         orders = [*(orders if places > 1 else []), list(in_order)]
     ends_first = attrgetter("home_s")
     boards = [filled(Board(flat, places, model), order, ends_first) for order in orders]
-    best = min(boards, key=lambda board: board.done_s)
-    return plan_of(graph, places, model, "heft", best.placements())
+    return min(boards, key=lambda board: board.done_s)

@@ -41,7 +41,12 @@ def peft(graph: nx.DiGraph, places: int, model: CommunicationModel) -> Plan:
 
     Kinds of places: as many as there are places where they differ, else home and worker.
     """
-    flat = flatten(graph)
+    board = peft_board(flatten(graph), places, model)
+    return plan_of(graph, places, model, "peft", board.placements())
+
+
+def peft_board(flat: Flat, places: int, model: CommunicationModel) -> Board:
+    """Return the tasks of a flattened graph as PEFT places them."""
     table = optimistic_costs_s(flat, places, model)
     boards = []
     if places > 1 or not flat.home:
@@ -49,8 +54,7 @@ def peft(graph: nx.DiGraph, places: int, model: CommunicationModel) -> Plan:
         boards.append(_filled(board, _by_rank(flat, table, board), table))
     if flat.home:
         boards.append(_filled(Board(flat, places, model), range(len(table)), table))
-    best = min(boards, key=lambda one: one.done_s)
-    return plan_of(graph, places, model, "peft", best.placements())
+    return min(boards, key=lambda one: one.done_s)
 
 
 def optimistic_costs_s(flat: Flat, places: int, model: CommunicationModel) -> list[list[float]]:
