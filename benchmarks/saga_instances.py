@@ -6,7 +6,8 @@ set for a ratio of communication to computation (mean edge over mean task). One 
 
     {"family", "places", "ratio", "tasks": [cost], "edges": [[from, to, seconds]], "makespans"}
 
-with the tasks in a topological order, and the makespan of each algorithm (null: it failed).
+with the tasks in a topological order, and the makespan of each algorithm; null: it failed, or its
+schedule breaks a dependence, or runs two tasks at once in one place. What failed is told on stderr.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import scipy.stats
-from saga import Network, TaskGraph
+from saga import Network, Schedule, TaskGraph
 from saga.pisa import SCHEDULERS
 from saga.schedulers.data import random as trees
 from saga.schedulers.data import riotbench, wfcommons
 from saga.utils import random_graphs
 
+SLACK = 1e-6
+"""Sums of floats in another order may differ by this much."""
 WORKFLOWS = (
     *("blast", "bwa", "cycles", "epigenomics", "genome"),
     *("montage", "seismology", "soykb", "srasearch"),
@@ -117,7 +121,9 @@ def instance(family: str, graph: TaskGraph, places: int, ratio: float) -> dict[s
     makespans: dict[str, float | None] = {}
     for name, scheduler in SCHEDULERS.items():
         try:
-            makespans[name] = float(scheduler.schedule(net, graph).makespan)
+            schedule = scheduler.schedule(net, graph)
+            check(schedule, graph, speed)
+            makespans[name] = float(schedule.makespan)
         except Exception as why:  # noqa: BLE001  (a failure of theirs is a result)
             makespans[name] = None
             print(f"{family}: {name} failed: {type(why).__name__}: {why}", file=sys.stderr)
@@ -131,6 +137,24 @@ def instance(family: str, graph: TaskGraph, places: int, ratio: float) -> dict[s
         ),
         "makespans": makespans,
     }
+
+
+def check(schedule: Schedule, graph: TaskGraph, speed: float) -> None:
+    """Raise AssertionError if `schedule` cannot be carried out."""
+    placed = {task.name: task for tasks in schedule.mapping.values() for task in tasks}
+    assert len(placed) == len(graph.tasks), "not all tasks are placed"
+    for task in graph.tasks:
+        one = placed[task.name]
+        assert one.end - one.start >= task.cost * (1 - SLACK) - SLACK, f"{task.name} is cut short"
+    for edge in graph.dependencies:
+        first, second = placed[edge.source], placed[edge.target]
+        away_s = 0.0 if first.node == second.node else edge.size / speed
+        needs_s = first.end + away_s
+        assert second.start >= needs_s * (1 - SLACK) - SLACK, f"{edge.target} starts too early"
+    for tasks in schedule.mapping.values():
+        in_order = sorted(tasks, key=lambda one: (one.start, one.end))
+        for first, second in pairwise(in_order):
+            assert second.start >= first.end * (1 - SLACK) - SLACK, "two tasks at once"
 
 
 def main() -> None:
