@@ -84,9 +84,14 @@ def choose_plan(
     if policed is serial or lower_bound_s(graph, cores) * LEAST_GAIN >= alone.makespan_s:
         return alone
     grains = coarsen(graph, model.grain_s)
-    plans = []
-    for number in sorted({cores, places}):
-        plan = refine(policed(grains.graph, number, model), grains)
-        plans.append(on_cores(replace(plan, places=places), cores))
-    best = min(plans, key=lambda one: one.makespan_s)
+    if policed is auto:
+        plans = [auto(grains.graph, places, model, cores)]
+    else:
+        plans = [
+            replace(policed(grains.graph, number, model), places=places)
+            for number in sorted({cores, places})
+        ]
+    best = min(
+        (on_cores(refine(plan, grains), cores) for plan in plans), key=lambda one: one.makespan_s
+    )
     return best if best.makespan_s * LEAST_GAIN <= alone.makespan_s else alone

@@ -13,11 +13,17 @@ The rule: where cores are enough, times stay as they are planned, or become earl
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from taskpar_kernel.model.ids import HOME, Place
-from taskpar_kernel.planning.graph import flatten
+from taskpar_kernel.planning.graph import Flat, flatten
 from taskpar_kernel.planning.plan import Plan, plan_of
 from taskpar_kernel.planning.schedule import Placement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskpar_kernel.planning.communication import CommunicationModel
 
 DONE_S = 1e-12
 """Work of which less than this is left is done; sums of floats differ by less."""
@@ -27,26 +33,47 @@ def on_cores(plan: Plan, cores: int) -> Plan:
     """Return `plan` with the times it has on `cores` cores; O(edges + tasks * places)."""
     if cores >= plan.places or not plan.is_parallel:
         return plan
-    clock = _Clock(plan, cores)
-    clock.run()
+    flat = flatten(plan.graph)
+    clock = _Clock(flat, plan.placements, plan.places, plan.model, cores)
     return plan_of(plan.graph, plan.places, plan.model, plan.policy, clock.placements())
+
+
+def done_on_cores_s(
+    flat: Flat,
+    placements: Sequence[Placement],
+    places: int,
+    model: CommunicationModel,
+    cores: int,
+) -> float:
+    """Return when what is placed like this is done on `cores` cores, and at home if there is one.
+
+    `placements`: in program order.
+    """
+    return _Clock(flat, placements, places, model, cores).done_s
 
 
 class _Clock:
     """What runs, and how much of it is left. Tasks are positions in program order."""
 
-    def __init__(self, plan: Plan, cores: int) -> None:
-        self._flat, self._model, self._cores = flatten(plan.graph), plan.model, cores
-        self._place = [placement.place for placement in plan.placements]
+    def __init__(
+        self,
+        flat: Flat,
+        placements: Sequence[Placement],
+        places: int,
+        model: CommunicationModel,
+        cores: int,
+    ) -> None:
+        self._flat, self._model, self._cores = flat, model, cores
+        self._place = [placement.place for placement in placements]
         self._start_s = [0.0] * len(self._place)
         self._end_s = [math.inf] * len(self._place)
         self._waits_for = [len(before) for before in self._flat.before]
         self._ready_s = [self._inputs_s(number) for number in range(len(self._place))]
         """When what has been made of what a task reads is at its place."""
-        self._queues: list[list[int]] = [[] for _ in range(plan.places)]
+        self._queues: list[list[int]] = [[] for _ in range(places)]
         """For each place, what it has not begun, the next one last."""
         for number in sorted(
-            range(len(self._place)), key=lambda one: plan.placements[one].moment, reverse=True
+            range(len(self._place)), key=lambda one: placements[one].moment, reverse=True
         ):
             self._queues[self._place[number]].append(number)
         if self._flat.home:
@@ -55,8 +82,13 @@ class _Clock:
         """What runs now, and the seconds it would still take alone."""
         self._walked = 0
         self._gathered_s = 0.0
+        self._run()
 
-    def run(self) -> None:
+    @property
+    def done_s(self) -> float:
+        return self._gathered_s if self._flat.home else max(self._end_s, default=0.0)
+
+    def _run(self) -> None:
         now_s = 0.0
         while now_s < math.inf:
             wake_s = self._begin(now_s)

@@ -6,28 +6,49 @@ plan bears the name of the policy it is by. Ties: HEFT, then PEFT.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from taskpar_kernel.planning.graph import flatten
+from taskpar_kernel.planning.communication import CommunicationModel
+from taskpar_kernel.planning.graph import Flat, flatten
 from taskpar_kernel.planning.plan import Plan, plan_of
 from taskpar_kernel.planning.policies.heft import heft_board
 from taskpar_kernel.planning.policies.online import online_clock
 from taskpar_kernel.planning.policies.peft import peft_board
+from taskpar_kernel.planning.sharing import done_on_cores_s
 
 if TYPE_CHECKING:
     import networkx as nx
 
-    from taskpar_kernel.planning.communication import CommunicationModel
     from taskpar_kernel.planning.policies.interface import Placed
 
 
-def auto(graph: nx.DiGraph, places: int, model: CommunicationModel) -> Plan:
-    """Return the plan of the shortest makespan; takes as long as the three together."""
+def auto(
+    graph: nx.DiGraph, places: int, model: CommunicationModel, cores: int | None = None
+) -> Plan:
+    """Return the plan that ends first on so many cores (None: one for each place).
+
+    If there are fewer cores than places, plans that leave as many places out are asked for, too.
+    The times of the plan are those without sharing: `on_cores` gives the others. Takes as long as
+    the three policies together, twice that where cores are scarce.
+    """
+    cores = places if cores is None else min(cores, places)
     flat = flatten(graph)
-    placed: dict[str, Placed] = {
-        "heft": heft_board(flat, places, model),
-        "peft": peft_board(flat, places, model),
-        "online": online_clock(flat, places, model),
-    }
-    best = min(placed, key=lambda name: placed[name].done_s)
-    return plan_of(graph, places, model, best, placed[best].placements())
+    asked: list[tuple[float, str, Placed]] = []
+    for number in sorted({cores, places}):
+        for name, policy in _ASKED.items():
+            placed = policy(flat, number, model)
+            done_s = placed.done_s
+            if number > cores:
+                done_s = done_on_cores_s(flat, placed.placements(), number, model, cores)
+            asked.append((done_s, name, placed))
+    _, best, placed = min(asked, key=itemgetter(0))
+    return plan_of(graph, places, model, best, placed.placements())
+
+
+_ASKED: dict[str, Callable[[Flat, int, CommunicationModel], Placed]] = {
+    "heft": heft_board,
+    "peft": peft_board,
+    "online": online_clock,
+}
