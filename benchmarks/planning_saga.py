@@ -6,7 +6,7 @@ hour and is kept in `out/saga/instances.jsonl`. Here the same instances are plan
 with each policy, every plan is verified, and means of makespan ratios are printed for each family:
 to the library's HEFT, and to the best of its algorithms for that instance.
 
-    python benchmarks/saga.py [--each 2] [--anew]
+    python benchmarks/planning_saga.py [--each 2] [--anew]
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def instances(each: int, *, anew: bool) -> list[dict[str, Any]]:
     kept = FOLDER / "instances.jsonl"
     if anew or not kept.exists():
         FOLDER.mkdir(parents=True, exist_ok=True)
-        script = Path(__file__).with_name("saga_instances.py")
+        script = Path(__file__).with_name("planning_saga_instances.py")
         unfinished = kept.with_suffix(".part")
         with unfinished.open("w") as out:
             command = [python_of_saga(), script, "--each", str(each)]
