@@ -1,7 +1,7 @@
 """Make instances of anrg-saga's families and schedule them with all its algorithms; JSON comes out.
 
-Runs in an environment that has anrg-saga, started by `benchmarks/planning_saga.py`; knows nothing of this
-package. Processors are alike (speed 1) and so are the links between them; the speed of the links is
+Runs in an environment that has anrg-saga, started by `benchmarks/planning_saga.py`; it knows
+nothing of this package. Processors are alike (speed 1) and so are the links between them, which are
 set for a ratio of communication to computation (mean edge over mean task). One instance a line:
 
     {"family", "places", "ratio", "tasks": [cost], "edges": [[from, to, seconds]], "makespans"}

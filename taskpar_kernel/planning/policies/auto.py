@@ -29,20 +29,22 @@ def auto(
 ) -> Plan:
     """Return the plan that ends first on so many cores (None: one for each place).
 
-    If there are fewer cores than places, plans that leave as many places out are asked for, too.
-    The times of the plan are those without sharing: `on_cores` gives the others. Takes as long as
-    the three policies together, twice that where cores are scarce.
+    If there are fewer cores than places, HEFT and the on-line policy are also asked for plans that
+    leave as many places out. The times of the plan are those without sharing: `on_cores` gives the
+    others.
     """
-    cores = places if cores is None else min(cores, places)
     flat = flatten(graph)
     asked: list[tuple[float, str, Placed]] = []
-    for number in sorted({cores, places}):
-        for name, policy in _ASKED.items():
-            placed = policy(flat, number, model)
-            done_s = placed.done_s
-            if number > cores:
-                done_s = done_on_cores_s(flat, placed.placements(), number, model, cores)
-            asked.append((done_s, name, placed))
+    for name, policy in _ASKED.items():
+        placed = policy(flat, places, model)
+        done_s = placed.done_s
+        if cores is not None and cores < places:
+            done_s = done_on_cores_s(flat, placed.placements(), places, model, cores)
+        asked.append((done_s, name, placed))
+    if cores is not None and cores < places:
+        for name in ("heft", "online"):
+            placed = _ASKED[name](flat, cores, model)
+            asked.append((placed.done_s, name, placed))
     _, best, placed = min(asked, key=itemgetter(0))
     return plan_of(graph, places, model, best, placed.placements())
 

@@ -10,26 +10,35 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Protocol
 
 from taskpar_kernel.model.ids import HOME, Place
 from taskpar_kernel.planning.schedule import Placement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from taskpar_kernel.planning.communication import CommunicationModel
     from taskpar_kernel.planning.graph import Flat
 
 
-class Option(NamedTuple):
-    """A task could run at `place` from `start_s` to `end_s`."""
+class Key(Protocol):
+    """Says how good it is to run a task at `place` from `start_s` to `end_s`: less is better.
 
-    place: int
-    start_s: float
-    end_s: float
-    home_s: float
-    """When its outcome is at home; without home: when it ends."""
+    `home_s` is when its outcome is at home; without home: when it ends.
+    """
+
+    def __call__(self, place: int, start_s: float, end_s: float, home_s: float, /) -> float: ...  # noqa: D102
+
+
+def ends_at_home(_place: int, _start_s: float, _end_s: float, home_s: float, /) -> float:
+    """Prefer where the outcome is at home first."""
+    return home_s
+
+
+def starts(_place: int, start_s: float, _end_s: float, _home_s: float, /) -> float:
+    """Prefer where the task starts first."""
+    return start_s
 
 
 class _Lane:
@@ -89,12 +98,12 @@ class Board:
         """When everything placed so far is done, and at home if there is one."""
         return self._gathered_s if self._flat.home else max(self._end_s, default=0.0)
 
-    def put(self, number: int, key: Callable[[Option], float]) -> None:
+    def put(self, number: int, key: Key) -> None:
         """Place one task, all of whose predecessors are placed, where `key` is least.
 
         Ties by place. A task that must run at home needs all before it to be placed.
         """
-        place, start_s, end_s, _ = min(self._options(number), key=key)
+        place, start_s, end_s, _ = min(self._options(number), key=lambda option: key(*option))
         self._place[number], self._start_s[number], self._end_s[number] = place, start_s, end_s
         self._lanes[place].take(start_s, end_s)
         if self._flat.home:
@@ -109,14 +118,15 @@ class Board:
             )
         ]
 
-    def _options(self, number: int) -> list[Option]:
-        """Return how the task could run at each place that may run it, by place."""
-        flat, task, options = self._flat, self._flat.tasks[number], []
+    def _options(self, number: int) -> list[tuple[int, float, float, float]]:
+        """Return what `Key` says of each place that may run the task, by place."""
+        flat, task = self._flat, self._flat.tasks[number]
+        options: list[tuple[int, float, float, float]] = []
         gather_s = dispatch_s = 0.0
         if flat.home:
             if self.walked == number:
                 start_s, end_s = self._gathered_s, self._gathered_s + task.cost_at_s(HOME)
-                options.append(Option(HOME, start_s, end_s, end_s))
+                options.append((HOME, start_s, end_s, end_s))
             if task.home:
                 assert options, "what is before a home task is placed before it"
                 return options
@@ -136,7 +146,7 @@ class Board:
             else:
                 start_s = max(ready_s[place], lane.starts_s[-1])
             end_s = start_s + duration_s
-            options.append(Option(place, start_s, end_s, end_s + gather_s))
+            options.append((place, start_s, end_s, end_s + gather_s))
         return options
 
     def _ready_s(self, number: int) -> list[float]:
@@ -146,15 +156,23 @@ class Board:
             self._model.transfer_s(input_bytes) if self._flat.home and input_bytes >= 0 else 0.0
         )
         near_s: dict[int, float] = {}
-        far_s: dict[int, float] = {}
+        # What comes last from anywhere, where that comes from, what comes last from elsewhere.
+        last_s = other_s = here_s
+        last_from = -1
         for before, size_bytes in self._flat.before[number]:
             place, end_s = self._place[before], self._end_s[before]
-            near_s[place] = max(near_s.get(place, 0.0), end_s)
-            far_s[place] = max(far_s.get(place, 0.0), end_s + self._model.transfer_s(size_bytes))
-        ready_s = [max(here_s, *far_s.values(), 0.0)] * len(self._lanes)
+            if end_s > near_s.get(place, -1.0):
+                near_s[place] = end_s
+            arrival_s = end_s + self._model.transfer_s(size_bytes)
+            if arrival_s > last_s:
+                if place != last_from:
+                    last_from, other_s = place, last_s
+                last_s = arrival_s
+            elif place != last_from and arrival_s > other_s:
+                other_s = arrival_s
+        ready_s = [last_s] * len(self._lanes)
         for place, local_s in near_s.items():
-            others_s = (arrival_s for other, arrival_s in far_s.items() if other != place)
-            ready_s[place] = max(here_s, local_s, *others_s)
+            ready_s[place] = max(local_s, other_s if place == last_from else last_s)
         return ready_s
 
     def _walk(self) -> None:
@@ -167,7 +185,7 @@ class Board:
             self.walked += 1
 
 
-def filled(board: Board, order: Iterable[int], key: Callable[[Option], float]) -> Board:
+def filled(board: Board, order: Iterable[int], key: Key) -> Board:
     """Place all tasks of `order` on `board`, each where `key` is least, and return the board."""
     for number in order:
         board.put(number, key)

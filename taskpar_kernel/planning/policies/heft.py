@@ -20,12 +20,11 @@ heterogeneous computing", DOI 10.1109/71.993206, section 4.1.
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.planning.graph import Flat, flat_ranks, flatten
 from taskpar_kernel.planning.plan import Plan, plan_of
-from taskpar_kernel.planning.policies.board import Board, filled
+from taskpar_kernel.planning.policies.board import Board, ends_at_home, filled
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -50,6 +49,5 @@ def heft_board(flat: Flat, places: int, model: CommunicationModel) -> Board:
     if flat.home:
         # Home alone can take tasks in program order only.
         orders = [*(orders if places > 1 else []), list(in_order)]
-    ends_first = attrgetter("home_s")
-    boards = [filled(Board(flat, places, model), order, ends_first) for order in orders]
+    boards = [filled(Board(flat, places, model), order, ends_at_home) for order in orders]
     return min(boards, key=lambda board: board.done_s)

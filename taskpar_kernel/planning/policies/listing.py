@@ -14,12 +14,11 @@ as in Fitzgerald's `makeParallel` for R, `scheduleTaskList`.
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.planning.graph import flatten
 from taskpar_kernel.planning.plan import Plan, plan_of
-from taskpar_kernel.planning.policies.board import Board, filled
+from taskpar_kernel.planning.policies.board import Board, filled, starts
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -31,5 +30,5 @@ def listing(graph: nx.DiGraph, places: int, model: CommunicationModel) -> Plan:
     """Return the plan of plain list scheduling; O(edges + tasks * places)."""
     flat = flatten(graph)
     board = Board(flat, places, model, insertion=False)
-    filled(board, range(len(flat.tasks)), attrgetter("start_s"))
+    filled(board, range(len(flat.tasks)), starts)
     return plan_of(graph, places, model, "listing", board.placements())

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 from taskpar_kernel.model.ids import HOME
 from taskpar_kernel.planning.graph import Flat, flatten
 from taskpar_kernel.planning.plan import Plan, plan_of
-from taskpar_kernel.planning.policies.board import Board, Option
+from taskpar_kernel.planning.policies.board import Board, Key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     import networkx as nx
 
@@ -89,11 +89,11 @@ def _filled(board: Board, order: Iterable[int], table: list[list[float]]) -> Boa
     return board
 
 
-def _cell_ends_first(row: list[float]) -> Callable[[Option], float]:
+def _cell_ends_first(row: list[float]) -> Key:
     last = len(row) - 1
 
-    def key(option: Option) -> float:
-        return option.end_s + row[min(option.place, last)]
+    def key(place: int, _start_s: float, end_s: float, _home_s: float, /) -> float:
+        return end_s + row[min(last, place)]
 
     return key
 
