@@ -57,6 +57,12 @@ def test_serial_is_the_sum_of_costs_and_sends_nothing(graph, model):
     assert plan.transfers == ()
 
 
+@given(st.one_of(cells(), plain_graphs()), st.sampled_from(["heft", "peft", "online"]), models)
+@settings(max_examples=100, deadline=None)
+def test_the_default_is_no_worse_than_what_it_asks(graph, name, model):
+    assert POLICIES["auto"](graph, 3, model).makespan <= POLICIES[name](graph, 3, model).makespan
+
+
 @given(cells(), policies, st.integers(1, 5))
 @settings(max_examples=50, deadline=None)
 def test_plans_are_deterministic(graph, name, workers):

@@ -7,7 +7,6 @@ plan bears the name of the policy it is by. Ties: HEFT, then PEFT.
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.planning.communication import CommunicationModel
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
     from taskpar_kernel.planning.policies.interface import Placed
 
+NEARLY = 1.05
+"""A makespan that is so many times the work over the cores leaves nothing to look for."""
+
 
 def auto(
     graph: nx.DiGraph, places: int, model: CommunicationModel, cores: int | None = None
@@ -30,22 +32,23 @@ def auto(
     """Return the plan that ends first on so many cores (None: one for each place).
 
     If there are fewer cores than places, HEFT and the on-line policy are also asked for plans that
-    leave as many places out. The times of the plan are those without sharing: `on_cores` gives the
-    others.
+    leave as many places out, unless the cores are busy nearly all the time as it is. The times of
+    the plan are those without sharing: `on_cores` gives the others.
     """
     flat = flatten(graph)
-    asked: list[tuple[float, str, Placed]] = []
-    for name, policy in _ASKED.items():
-        placed = policy(flat, places, model)
-        done_s = placed.done_s
-        if cores is not None and cores < places:
-            done_s = done_on_cores_s(flat, placed.placements(), places, model, cores)
-        asked.append((done_s, name, placed))
-    if cores is not None and cores < places:
-        for name in ("heft", "online"):
-            placed = _ASKED[name](flat, cores, model)
-            asked.append((placed.done_s, name, placed))
-    _, best, placed = min(asked, key=itemgetter(0))
+    asked = [(name, policy(flat, places, model)) for name, policy in _ASKED.items()]
+    if cores is None or cores >= places:
+        done_s = [placed.done_s for _, placed in asked]
+    else:
+        done_s = [
+            done_on_cores_s(flat, placed.placements(), places, model, cores) for _, placed in asked
+        ]
+        work_s = sum(task.least_cost_s for task in flat.tasks)
+        if min(done_s) * cores > work_s * NEARLY:
+            fewer = [(name, _ASKED[name](flat, cores, model)) for name in ("heft", "online")]
+            asked += fewer
+            done_s += [placed.done_s for _, placed in fewer]
+    best, placed = asked[done_s.index(min(done_s))]
     return plan_of(graph, places, model, best, placed.placements())
 
 
