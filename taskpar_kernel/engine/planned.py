@@ -56,7 +56,9 @@ def planned(
         for i, top in enumerate(tops)
     ]
     details = {
-        StatementId(i): TaskDetails(_seconds(top, costs), top.steps[0].text, top.steps[0].line)
+        StatementId(i): TaskDetails(
+            _seconds(top, costs), top.steps[0].text, top.steps[0].line, _busy(top, costs)
+        )
         for i, top in enumerate(tops)
     }
     read = frozenset[str]().union(*(top.effects.reads for top in tops)) & namespace.keys()
@@ -86,3 +88,9 @@ def _at_home(effects: Effects) -> Effects:
 def _seconds(top: TopLevel, costs: Costs) -> float:
     estimates = [costs.estimate(s) for s in top.steps if not hasattr(s, "body")]
     return sum(e for e in estimates if e is not None)
+
+
+def _busy(top: TopLevel, costs: Costs) -> float:
+    """Return the share of its time in which a statement uses a core: a sleep uses none."""
+    cores = [costs.threads(s) for s in top.steps if not hasattr(s, "body")]
+    return min(1.0, max((n for n in cores if n is not None), default=1.0))

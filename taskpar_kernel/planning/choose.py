@@ -81,7 +81,7 @@ def choose_plan(
     policed, places = policy_named(policy), workers + 1
     cores = places if cores is None else min(cores, places)
     alone = serial(graph, places, model)
-    if policed is serial or lower_bound_s(graph, cores) * LEAST_GAIN >= alone.makespan_s:
+    if policed is serial or lower_bound_s(graph, places, cores) * LEAST_GAIN >= alone.makespan_s:
         return alone
     grains = coarsen(graph, model.grain_s)
     if policed is auto:

@@ -4,7 +4,8 @@ Theory of operation. Policies place as if every place had a core of its own. Hom
 are often one more than there are cores (while home only waits, that is right), and then work that
 is planned side by side is slowed down. So the plan is carried out on a clock: each place does its
 tasks in the planned order, each as soon as what it waits for is there, and tasks that run at the
-same time share the cores evenly, as an operating system shares them out. Where and in which order
+same time share the cores evenly, as an operating system shares them out. What only waits (`busy` is
+0) needs none, and is not slowed down. Where and in which order
 things run is left as it was; only times change, and with them the makespan.
 
 The rule: where cores are enough, times stay as they are planned, or become earlier.
@@ -92,13 +93,18 @@ class _Clock:
         now_s = 0.0
         while now_s < math.inf:
             wake_s = self._begin(now_s)
-            pace = min(1.0, self._cores / max(len(self._left_s), 1))
-            least_s = min(self._left_s.values(), default=math.inf)
-            ends_s = now_s + least_s / pace
+            slower = self._slower()
+            lasts_s = {number: left_s * slower[number] for number, left_s in self._left_s.items()}
+            least_s = min(lasts_s.values(), default=math.inf)
             # What ends next ends exactly: a difference of times could leave a rest for ever.
-            worked_s = least_s if ends_s <= wake_s else (wake_s - now_s) * pace
-            now_s = min(ends_s, wake_s)
-            self._work(worked_s, now_s)
+            passed_s = least_s if now_s + least_s <= wake_s else wake_s - now_s
+            now_s = min(now_s + least_s, wake_s)
+            for number, last_s in lasts_s.items():
+                if last_s - passed_s > DONE_S:
+                    self._left_s[number] = (last_s - passed_s) / slower[number]
+                else:
+                    del self._left_s[number]
+                    self._end(number, now_s)
             if self._flat.home:
                 self._walk(now_s)
 
@@ -134,14 +140,11 @@ class _Clock:
             return self._gathered_s if self._walked == number else math.inf
         return math.inf if self._waits_for[number] else self._ready_s[number]
 
-    def _work(self, worked_s: float, now_s: float) -> None:
-        """Take off what was worked, and end what is done."""
-        for number, left_s in list(self._left_s.items()):
-            if left_s - worked_s > DONE_S:
-                self._left_s[number] = left_s - worked_s
-            else:
-                del self._left_s[number]
-                self._end(number, now_s)
+    def _slower(self) -> dict[int, float]:
+        """Return how many times as long as alone each takes that runs now; only computing does."""
+        busy = {number: self._flat.tasks[number].busy for number in self._left_s}
+        share = max(1.0, sum(busy.values()) / self._cores)
+        return {number: 1.0 + one * (share - 1.0) for number, one in busy.items()}
 
     def _walk(self, now_s: float) -> None:
         """Go on along the cell as far as everything has ended."""

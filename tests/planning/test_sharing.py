@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning_cases import FREE, does, graph_for
+from planning_cases import FREE, does, graph_for, program
 from planning_strategies import cells, models, plain_graphs, policies
 
 from taskpar_kernel.planning.choose import LEAST_GAIN, POLICIES, choose_plan
+from taskpar_kernel.planning.graph import TaskDetails, task_graph
 from taskpar_kernel.planning.policies.heft import heft
 from taskpar_kernel.planning.policies.serial import serial
 from taskpar_kernel.planning.sharing import on_cores
@@ -41,6 +42,27 @@ def test_home_that_only_waits_takes_no_core():
     )
     plan = heft(graph, 3, FREE)
     assert on_cores(plan, 2).makespan == plan.makespan == 4.0
+
+
+def sleeps(count, busy=0.0):
+    statements = program(*(does(writes=f"v{n}") for n in range(count)))
+    details = {number: TaskDetails(0.5, busy=busy) for number, _ in statements}
+    return task_graph(statements, details)
+
+
+@pytest.mark.parametrize("name", ["auto", "heft", "peft", "online", "listing"])
+def test_what_only_waits_needs_no_core(name):
+    plan = choose_plan(sleeps(8), 8, name, cores=2).verify()
+    assert plan.makespan == pytest.approx(0.5, rel=0.01)
+    assert len({one.place for one in plan.placements}) == 8
+
+
+def test_what_computes_half_of_its_time():
+    # Four at half of two cores' worth each fit; eight take the cores twice over, but only half of
+    # their time is stretched.
+    assert choose_plan(sleeps(4, 0.5), 4, cores=2).makespan == pytest.approx(0.5, rel=0.01)
+    shared = on_cores(heft(sleeps(8, 0.5), 9, FREE), 2).verify()
+    assert shared.makespan == pytest.approx(0.5 * (1 + 0.5 * (4 / 2 - 1)))
 
 
 def test_a_plan_that_leaves_a_worker_out_is_considered():

@@ -43,8 +43,8 @@ def auto(
         done_s = [
             done_on_cores_s(flat, placed.placements(), places, model, cores) for _, placed in asked
         ]
-        work_s = sum(task.least_cost_s for task in flat.tasks)
-        if min(done_s) * cores > work_s * NEARLY:
+        busy_s = sum(task.least_cost_s * task.busy for task in flat.tasks)
+        if min(done_s) * cores > busy_s * NEARLY:
             fewer = [(name, _ASKED[name](flat, cores, model)) for name in ("heft", "online")]
             asked += fewer
             done_s += [placed.done_s for _, placed in fewer]
