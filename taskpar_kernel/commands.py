@@ -165,7 +165,7 @@ def _graph(asked: _Asked) -> None:
 @magic_arguments("taskpar plan")
 @argument("CELL", nargs="?", type=int, help="its number, as in In[7]; default: the last cell")
 @argument("--workers", metavar="N", help="for a pool of this size")
-@argument("--policy", choices=ALLOWED["policy"], help="auto, heft, online or serial")
+@argument("--policy", choices=ALLOWED["policy"], help="auto, heft, peft, online, listing or serial")
 @argument("--text", action="store_true", help="as plain text")
 def _plan(asked: _Asked) -> None:
     """Tell what would run where; nothing is run. `%%taskpar plan` tells it of the text below."""
