@@ -235,11 +235,11 @@ class Attempts:
             return results
         direct = {key for _, key in instruction.reads}
         for key, live in inputs.items():
-            if not live.constant and (mark := live.present_mark()) != live.mark:
+            if live.changed():
                 self._lose(key, live)
                 if key in direct:
                     raise NotPortable("a statement before it changed what it reads")
-                live.mark = mark
+                live.remark()
         return results
 
     def _replicate(
@@ -264,8 +264,7 @@ class Attempts:
             keep |= {id(obj): obj for obj in inputs[key].keep}
             mine |= inputs[key].known
         live = Live(names, mine, list(keep.values()), held=held)
-        if not live.constant:
-            live.mark = live.present_mark()
+        live.remark()
         self.bundles.adopt(instruction.replica, live)
         return Replica(structure.fingerprint(), content.fingerprint() if held else None)
 
@@ -355,7 +354,7 @@ class Attempts:
             NotPortable: one of them changed an object, or made what does not travel.
         """
         for key, live in involved.items():
-            if not live.constant and live.present_mark() != live.mark:
+            if live.changed():
                 self._lose(key, live)
                 raise NotPortable("a step of the loop changes an object")
         names = {ITEMS_NAME: made}
@@ -399,7 +398,7 @@ class Attempts:
         held = {identity for live in involved.values() for identity in live.known}
         shared = self.bundles.sharing(held, involved)
         for key, live in (involved | shared).items():
-            if not live.constant and _mark_or_none(live) != live.mark:
+            if _may_be_changed(live):
                 self._lose(key, live)
 
     def _lose(self, key: Key, live: Live) -> None:
@@ -422,11 +421,7 @@ class Attempts:
         written = _written(namespace, reads)
         deleted = tuple(sorted(reads.keys() - namespace.keys()))
         known = {i: ref for live in involved.values() for i, ref in live.known.items()}
-        changed = {
-            key: live
-            for key, live in involved.items()
-            if not live.constant and live.present_mark() != live.mark
-        }
+        changed = {key: live for key, live in involved.items() if live.changed()}
         try:
             states, touched = self._states(changed, known)
             parcel, held = _pickle_outcome(written, states, deleted, _nameable(involved), involved)
@@ -639,11 +634,11 @@ def _same(old: object, new: object) -> bool:
         return False
 
 
-def _mark_or_none(live: Live) -> object:
+def _may_be_changed(live: Live) -> bool:
     try:
-        return live.present_mark()
+        return live.changed()
     except NotPortable:
-        return None
+        return True
 
 
 def _traceback_of(error: BaseException | None) -> str:
