@@ -1,13 +1,13 @@
 """Objects come in, what they hold goes out, and is compared later by looking at pointers.
 
 Pickling 30,000 small dicts to see that none was changed takes 200 ms; seeing that they hold the
-very same objects takes three. The rule: a snapshot that `holds` proves that nothing reached from
+very same objects takes five. The rule: a snapshot that `holds` proves that nothing reached from
 its roots was changed; one that does not proves nothing, and who needs to know pickles and compares.
 
 Objects are of three kinds. *Plain* ones are known by the objects they hold, in order: containers,
-and instances that travel by class and attributes. What cannot change needs no look; tuples lead on
-to what they hold. All else is *opaque*: it is pickled, with references to the plain ones in it.
-A snapshot keeps what it has seen alive, so that no address can be another object's.
+arrays of objects, and instances that travel by class and attributes. What cannot change needs no
+look; tuples lead on to what they hold. All else is *opaque*: it is pickled, with references to the
+plain ones in it. What was held is kept alive, so that no address can be another object's.
 """
 
 from __future__ import annotations
@@ -26,44 +26,93 @@ from taskpar_kernel.model.ids import Key
 from taskpar_kernel.transport.pickling import number_kinds
 from taskpar_kernel.transport.ways import travels_by_attributes
 
-Look = Callable[[list[Any]], Iterable[Iterable[object]]]
-"""Objects of one kind → for each, some of the objects it holds, in order."""
+Numbers = Iterable[Iterable[int]]
+Parts = Iterable[Iterable[object]]
+Look = Callable[[list[Any]], tuple[Numbers, Parts]]
+"""Objects of one kind → numbers for each, and the objects they hold, in order."""
+
+_LONG = 200
+"""Lists that are longer are compared where they are: copying their pointers costs more."""
+
+_UNCHANGING = frozenset({str, bytes, int, float, complex, bool, type(None), type(...)})
+_LEADING_ON = frozenset({tuple, frozenset})
+_attributes = attrgetter("__dict__")
+_KEY = Key(0)
+_WORD = tuple.__itemsize__
+_ITEMS_AT = object.__basicsize__ + _WORD
+CAN_LOOK = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether lists are laid out as they are here, and nobody changes them while they are looked at."""
+
+
+def _look_at_items(group: list[Any]) -> tuple[Numbers, Parts]:
+    return [map(len, group)], group
+
+
+def _look_at_dicts(group: list[Any]) -> tuple[Numbers, Parts]:
+    return [map(len, group)], chain(group, map(dict.values, group))
+
+
+def _look_at_defaultdicts(group: list[Any]) -> tuple[Numbers, Parts]:
+    numbers, parts = _look_at_dicts(group)
+    return numbers, chain([[d.default_factory for d in group]], parts)
+
+
+def _look_at_sets(group: list[Any]) -> tuple[Numbers, Parts]:
+    # The size of its table decides the order of what is added later.
+    return [map(len, group), map(sys.getsizeof, group)], group
+
+
+def _look_at_instances(group: list[Any]) -> tuple[Numbers, Parts]:
+    dicts = list(map(_attributes, group))
+    numbers, parts = _look_at_dicts(dicts)
+    known = map(weakref.getweakrefcount, group)  # by a weak reference: such do not travel
+    return [*numbers, known], chain([list(map(type, group)), dicts], parts)
+
+
+_LOOKS: dict[type, Look] = {
+    list: _look_at_items,
+    deque: _look_at_items,
+    dict: _look_at_dicts,
+    defaultdict: _look_at_defaultdicts,
+    set: _look_at_sets,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class _Looks:
-    """How objects of one kind are looked at: what they hold, and a number for each, or none."""
+class _Long:
+    """A long list or an array of objects, with what it held, in the order of its memory."""
 
-    held: tuple[Look, ...]
-    number: Callable[[Any], int] = len
+    container: Any
+    layout: object
+    held: list[object]
+
+    @classmethod
+    def of(cls, container: Any) -> _Long:
+        """Note what a container holds now."""
+        held = list(container) if type(container) is list else container.ravel("K").tolist()
+        return cls(container, _layout(container), held)
+
+    def holds(self) -> bool:
+        """Whether it holds the very same objects, in the same layout."""
+        if _layout(self.container) != self.layout:
+            return False
+        if type(self.container) is list:
+            return _are_same(self.container, self.held)
+        start = self.container.__array_interface__["data"][0]
+        return _holds_same(start, _items(self.held), len(self.held))
 
 
-_attributes = attrgetter("__dict__")
-_UNCHANGING = frozenset({str, bytes, int, float, complex, bool, type(None), type(...)})
-_LEADING_ON = frozenset({tuple, frozenset})
-_LOOKS: dict[type, _Looks] = {
-    list: _Looks((lambda group: group,)),
-    deque: _Looks((lambda group: group,)),
-    dict: _Looks((lambda group: group, lambda group: map(dict.values, group))),
-    defaultdict: _Looks(
-        (
-            lambda group: group,
-            lambda group: map(dict.values, group),
-            lambda group: [[d.default_factory for d in group]],
-        )
-    ),
-    # The size of its table decides the order of what is added to a set later.
-    set: _Looks((lambda group: group,), sys.getsizeof),
-}
-_OF_INSTANCES = _Looks(
-    (
-        lambda group: [list(map(type, group)), list(map(_attributes, group))],
-        lambda group: map(_attributes, group),
-        lambda group: map(dict.values, map(_attributes, group)),
-    ),
-    weakref.getweakrefcount,  # one that others know by a weak reference cannot travel
-)
-_POINTERS_AT, _WORD = tuple.__basicsize__, tuple.__itemsize__
+def _is_long(obj: Any) -> bool:
+    """Whether an object, a list or an array, is looked at where it is."""
+    if type(obj) is list:
+        return len(obj) > _LONG
+    return bool(obj.dtype == object and obj.flags.forc and obj.size)
+
+
+def _layout(container: Any) -> object:
+    if type(container) is list:
+        return None
+    return container.shape, container.strides, container.dtype, container.flags.writeable
 
 
 class Snapshot:
@@ -74,7 +123,8 @@ class Snapshot:
     """
 
     def __init__(self, roots: Iterable[object]):
-        self._groups: list[tuple[list[Any], _Looks]] = []
+        self._groups: list[tuple[list[Any], Look]] = []
+        self._long: list[_Long] = []
         self.opaque: list[object] = []
         self.plain: dict[int, tuple[Key, int]] = {}
         self._walk(list(roots))
@@ -82,20 +132,20 @@ class Snapshot:
 
     def holds(self) -> bool:
         """Whether all plain objects hold what they held; runs no code of theirs."""
+        if not all(long.holds() for long in self._long):
+            return False
         numbers, held = self._look()
         then_numbers, then_held = self._found
         return numbers == then_numbers and _are_same(held, then_held)
 
-    def _look(self) -> tuple[list[int], tuple[object, ...]]:
+    def _look(self) -> tuple[list[int], list[object]]:
         numbers: list[int] = []
         held: list[object] = []
-        for group, looks in self._groups:
-            numbers += map(looks.number, group)
-            for look in looks.held:
-                for part in look(group):
-                    held += part
-                    numbers.append(len(held))
-        return numbers, tuple(held)
+        for group, look in self._groups:
+            found, parts = look(group)
+            numbers += chain.from_iterable(found)
+            deque(map(held.extend, parts), maxlen=0)
+        return numbers, held
 
     def _walk(self, layer: list[Any]) -> None:
         """Sort what is reached into groups of one kind, layer by layer."""
@@ -116,22 +166,54 @@ class Snapshot:
         """Note a group; return what it leads on to."""
         if kind in _LEADING_ON:
             return chain.from_iterable(group)
-        looks = _LOOKS.get(kind)
-        if looks is None and travels_by_attributes(kind):
-            looks = _OF_INSTANCES
-        if looks is None:
+        long: list[_Long] = []
+        if kind is list or _is_array_kind(kind):
+            long = [_Long.of(obj) for obj in group if _is_long(obj)]
+            group = [obj for obj in group if not _is_long(obj)]
+        self._long += long
+        self._refer(entry.container for entry in long)
+        held = chain.from_iterable(entry.held for entry in long)
+        look = _LOOKS.get(kind)
+        if look is None and travels_by_attributes(kind):
+            look = _look_at_instances
+        if look is None:
             self.opaque += group
-            return ()
-        self._groups.append((group, looks))
+            return held
+        self._groups.append((group, look))
+        self._refer(group)
+        return chain(held, chain.from_iterable(look(group)[1]))
+
+    def _refer(self, objects: Iterable[object]) -> None:
         first = len(self.plain)
-        self.plain |= {id(obj): (Key(0), first + i) for i, obj in enumerate(group)}
-        return chain.from_iterable(chain.from_iterable(look(group) for look in looks.held))
+        self.plain |= {id(obj): (_KEY, first + i) for i, obj in enumerate(objects)}
 
 
-def _are_same(some: tuple[object, ...], others: tuple[object, ...]) -> bool:
-    """Whether two tuples hold the same objects; `==` would ask the objects."""
-    return len(some) == len(others) and _pointers(some) == _pointers(others)
+def arrays_of_objects(objects: Iterable[Any]) -> list[Any]:
+    """Return the arrays among `objects` that a snapshot looks at itself."""
+    return [obj for obj in objects if _is_array_kind(type(obj)) and _is_long(obj)]
 
 
-def _pointers(held: tuple[object, ...]) -> bytes:
-    return ctypes.string_at(id(held) + _POINTERS_AT, len(held) * _WORD)
+def _is_array_kind(kind: type) -> bool:
+    return kind.__module__ == "numpy" and kind.__name__ == "ndarray"
+
+
+def _are_same(some: list[object], others: list[object]) -> bool:
+    """Whether two lists hold the same objects; `==` would ask the objects."""
+    count = len(some)
+    return count == len(others) and (not count or _holds_same(_items(some), _items(others), count))
+
+
+def _items(held: list[object]) -> int:
+    """Return where a list that is not empty has its pointers: behind the head of the object."""
+    start = ctypes.c_void_p.from_address(id(held) + _ITEMS_AT).value
+    assert start is not None
+    return start
+
+
+def _holds_same(some: int, others: int, count: int) -> bool:
+    return bool(_compare(some, others, count * _WORD) == 0)
+
+
+_compare = ctypes.PyDLL(None).memcmp  # keeps the interpreter's lock: nobody changes them meanwhile
+_compare.argtypes = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t
+_compare.restype = ctypes.c_int

@@ -36,7 +36,7 @@ from taskpar_kernel.transport.pickling import (
     pickle_value,
     text_of,
 )
-from taskpar_kernel.transport.states import frame_arrays, is_mutable, shallow_state
+from taskpar_kernel.transport.states import is_mutable, shallow_state
 from taskpar_kernel.usage import Usage
 from taskpar_kernel.worker.bundles import Bundles, Live, overlaps, references
 from taskpar_kernel.worker.gate import Ask, Gate, GateReached
@@ -420,9 +420,9 @@ class Attempts:
         _refuse_module_changes(namespace)
         written = _written(namespace, reads)
         deleted = tuple(sorted(reads.keys() - namespace.keys()))
-        known = {i: ref for live in involved.values() for i, ref in live.known.items()}
         changed = {key: live for key, live in involved.items() if live.changed()}
         try:
+            known = _known(involved) if changed else {}
             states, touched = self._states(changed, known)
             parcel, held = _pickle_outcome(written, states, deleted, _nameable(involved), involved)
             parcel.numbered.forget(written, states)
@@ -442,7 +442,7 @@ class Attempts:
         originals: dict[Key, Numbered | None] = {}
         present = {known[id(obj)]: obj for live in changed.values() for obj in live.keep}
         for live in changed.values():
-            parts = frame_arrays(live.keep)
+            parts = live.frame_parts()
             for obj in live.keep:
                 key, index = reference = known[id(obj)]
                 if type(obj).__module__ in _PARTS_OF_FRAMES or id(obj) in parts:
@@ -576,11 +576,18 @@ def _nameable(bundles: dict[Key, Live]) -> dict[int, Reference]:
     The arrays inside frames have none: home's frames replace them when they change, and share them
     with other frames in ways that only pandas keeps track of.
     """
-    known = {i: ref for live in bundles.values() for i, ref in live.known.items()}
-    for live in bundles.values():
-        for part in frame_arrays(live.keep):
-            known.pop(part, None)
+    maps = [live.known for live in bundles.values() if live.known]
+    parts = set[int]().union(*(live.frame_parts() for live in bundles.values()))
+    if len(maps) == 1 and not parts:
+        return maps[0]
+    known = _known(bundles)
+    for part in parts:
+        known.pop(part, None)
     return known
+
+
+def _known(bundles: dict[Key, Live]) -> dict[int, Reference]:
+    return {i: ref for live in bundles.values() for i, ref in live.known.items()}
 
 
 _counted: list[int] = []
@@ -614,7 +621,7 @@ def _modules_of(instruction: Attempt) -> list[Any]:
 
 def _spans(involved: dict[Key, Live]) -> Iterator[tuple[int, int, bool]]:
     for live in involved.values():
-        parts = frame_arrays(live.keep)
+        parts = live.frame_parts()
         for obj in live.keep:
             span = memory_of(obj)
             if span is not None:

@@ -31,6 +31,7 @@ from taskpar_kernel.transport.pickling import (
     unpickle,
 )
 from taskpar_kernel.transport.segments import Segments
+from taskpar_kernel.transport.states import frame_arrays, package_of
 from taskpar_kernel.worker.store import Store
 
 
@@ -62,6 +63,14 @@ class Live:
     copies: frozenset[Key] = frozenset()
     """The bundles of which it holds copies, because it came from another worker."""
 
+    _frames: list[object] | None = None
+
+    def frame_parts(self) -> set[int]:
+        """Return the ids of the arrays in which its pandas frames keep their data now."""
+        if self._frames is None:
+            self._frames = [o for o in self.keep if package_of(type(o)) == "pandas"]
+        return frame_arrays(self._frames)
+
     @property
     def constant(self) -> bool:
         """Whether nothing in it can change."""
@@ -88,6 +97,7 @@ class Live:
         reached = parcel.numbered.index_of
         self.keep = [obj for obj in self.keep if id(obj) in reached]
         self.known = {i: ref for i, ref in self.known.items() if i in reached}
+        self._frames = None
         if not self.constant:
             self._mark_as(parcel)
 
