@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import mmap
+import optparse
 import os
 import weakref
 from collections import OrderedDict, defaultdict, deque
@@ -117,6 +118,7 @@ CHANGES: dict[str, Case] = {
     "name of an attribute": (namespaces, lambda x: setattr(x[7], "d", vars(x[7]).pop("c"))),
     "order of attributes": (namespaces, lambda x: move_last(x[7], "a")),
     "attributes swapped": (namespaces, lambda x: swap(vars(x[7]), "a", "c")),
+    "class": (namespaces, lambda x: setattr(x[7], "__class__", optparse.Values)),
     "all attributes": (namespaces, lambda x: setattr(x[7], "__dict__", {"a": 1})),
     "element": (lambda: np.arange(1000), lambda x: x.__setitem__(7, -1)),
     "through a view": (lambda: np.arange(1000), lambda x: x[::2].reshape(2, -1).T.fill(1)),
@@ -134,6 +136,7 @@ CHANGES: dict[str, Case] = {
     ),
     "object": (objects, lambda x: x.__setitem__(2, "3")),
     "objects swapped": (objects, swap),
+    "shape of objects": (objects, lambda x: setattr(x, "shape", (5, 1))),
     "in an object": (objects, lambda x: x[0].append(2)),
     "view of objects": (objects, lambda x: x[1:].__setitem__(0, None)),
     "column of strings": (
