@@ -276,7 +276,7 @@ class Ledger:
         except NotPortable:
             same = False
         if not same:
-            bundle.dropped = True
+            bundle.dropped, bundle.mark = True, None
         elif not self.home_is_busy:
             bundle.verified = self.epoch
         return same

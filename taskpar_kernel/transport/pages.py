@@ -118,9 +118,9 @@ class _ProtectedPages:
     def __del__(self) -> None:
         # Who watches the same memory by now goes on: two bundles may hold one array.
         low, high = self.span
-        if _System.at_hand() and not any(
-            low < other.span[1] and other.span[0] < high for other in _watching
-        ):
+        if sys.is_finalizing() or not _System.at_hand():
+            return
+        if not any(low < other.span[1] and other.span[0] < high for other in _watching):
             _System.get().unprotect(self.span)
 
 
@@ -158,7 +158,7 @@ class _System:
 
     @classmethod
     def at_hand(cls) -> bool:
-        """Whether this process has one already; also while the interpreter ends."""
+        """Whether this process has one already."""
         return cls._one is not None and cls._one._process == os.getpid()
 
     @classmethod
