@@ -19,7 +19,7 @@ from IPython.core.error import UsageError as ShellUsageError
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from taskpar_kernel.errors import TaskParError, UsageError
-from taskpar_kernel.settings import ALLOWED, check_workers
+from taskpar_kernel.settings import ALLOWED, check_workers, usable_cores
 from taskpar_kernel.subcommands import ABOUT_TEXT, COMMANDS
 
 if TYPE_CHECKING:
@@ -175,7 +175,8 @@ def _plan(asked: _Asked) -> None:
     from taskpar_kernel.planning.choose import choose_plan  # with the analysis
     from taskpar_kernel.report.planned import plan_report  # with the analysis
 
-    plan = choose_plan(one.graph, workers, options.policy or settings.policy)
+    policy = options.policy or settings.policy
+    plan = choose_plan(one.graph, workers, policy, cores=usable_cores())
     asked.show(*plan_report(plan, timed=one.timed))
 
 
