@@ -23,8 +23,6 @@ from taskpar_kernel.model.effects import Effects, Touch
 from taskpar_kernel.model.ids import HOME, Key, Place
 from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME, Packed, Replica
 from taskpar_kernel.transport.arrays import Span, memory_of
-from taskpar_kernel.transport.marks import Mark
-from taskpar_kernel.transport.pages import watches_over
 from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value
 from taskpar_kernel.transport.segments import Segments
 from taskpar_kernel.transport.states import frame_arrays
@@ -45,7 +43,7 @@ class Bundle:
     key: Key
     objects: dict[str, Any] = field(default_factory=dict)
     numbered: Numbered = field(default_factory=Numbered)
-    mark: Mark | None = None
+    fingerprint: tuple[bytes, bytes] | None = None
     verified: int = _UNVERIFIED
     holders: set[Place] = field(default_factory=set)
     packed: Packed | None = None
@@ -89,8 +87,6 @@ class Ledger:
         """Gives the inputs of the attempts that are out."""
         self.home_is_busy = False
         """Whether home is just running something that may change anything."""
-        self._home_runs = False
-        """Whether it is running anything at all."""
         self._ambient_key: Key | None = None
         self._ambient_sent: dict[str, object] = {}
 
@@ -167,7 +163,7 @@ class Ledger:
             self.next_key(),
             dict(values),
             parcel.numbered,
-            self._mark(values, parcel),  # before it is copied: what is written meanwhile is seen
+            parcel.fingerprint(),
             _UNVERIFIED if self.home_is_busy else self.epoch,
             {HOME},
             parcel.place(self._segments, self._check),
@@ -176,10 +172,6 @@ class Ledger:
         self.bundles[bundle.key] = bundle
         self._by_name |= dict.fromkeys(values, bundle)
         return bundle
-
-    def _mark(self, values: Mapping[str, Any], parcel: Parcel) -> Mark:
-        watches = watches_over(parcel.buffers)
-        return Mark(dict(values), parcel, watches, quiet=not self._home_runs)
 
     def items_bundle(self, items: list[dict[str, Any]]) -> Bundle:
         """Return a bundle with what the parts of a chunk read each.
@@ -218,7 +210,6 @@ class Ledger:
 
         `midway`: it is running already, and nothing is out.
         """
-        self._home_runs = True
         if not (_is_contained(effects, namespace) and _is_as_assumed(effects, namespace)):
             if not midway:
                 self.ambient.before_home()
@@ -232,7 +223,7 @@ class Ledger:
 
         What is dear to pickle and nobody needs now is given up: it can be sent again.
         """
-        if bundle.mark is None and bundle.at_home and bundle.objects and not bundle.dropped:
+        if bundle.fingerprint is None and bundle.at_home and bundle.objects and not bundle.dropped:
             if bundle.verified != self.epoch and not bundle.constant:
                 bundle.dropped = True  # it may have been changed since: too late to tell
                 return
@@ -240,13 +231,13 @@ class Ledger:
                 bundle.dropped = True
                 return
             try:
-                bundle.mark = self._mark(bundle.objects, self._pickle(bundle.objects))
+                bundle.fingerprint = self._pickle(bundle.objects).fingerprint()
             except NotPortable:
                 bundle.dropped = True
 
     def after_home(self, effects: Effects, namespace: Mapping[str, Any]) -> None:
         """Home has run something with these effects."""
-        was_busy, self.home_is_busy, self._home_runs = self.home_is_busy, False, False
+        was_busy, self.home_is_busy = self.home_is_busy, False
         if effects.touch is Touch.NOTHING and not was_busy:
             return
         if was_busy or not _is_contained(effects, namespace):
@@ -270,13 +261,11 @@ class Ledger:
         if bundle.constant or bundle.verified == self.epoch:
             return True
         try:
-            same = bundle.mark is not None and bundle.mark.holds(
-                lambda: self._pickle(bundle.objects), quiet=not self._home_runs
-            )
+            same = bundle.fingerprint == self._pickle(bundle.objects).fingerprint()
         except NotPortable:
             same = False
         if not same:
-            bundle.dropped, bundle.mark = True, None
+            bundle.dropped = True
         elif not self.home_is_busy:
             bundle.verified = self.epoch
         return same
@@ -322,7 +311,7 @@ class Ledger:
             content = structure = pickle_value(value, comparing=True)
             if replica.content is not None:
                 structure = pickle_value(value, known, comparing=True)
-            mark = self._mark(values, self._pickle(values))
+            fingerprint = self._pickle(values).fingerprint()
         except NotPortable:
             return False
         if replica.content is None:
@@ -334,7 +323,7 @@ class Ledger:
             return False
         bundle.objects = dict(values)
         bundle.numbered = structure.numbered
-        bundle.mark = mark
+        bundle.fingerprint = fingerprint
         bundle.numbered.forget(values, states)
         bundle.spans = structure.spans  # what it shares with the inputs it shares there, too
         bundle.at_home = True
@@ -367,7 +356,7 @@ class Ledger:
         except NotPortable:
             bundle.dropped = True
             return
-        bundle.mark = self._mark(bundle.objects, parcel)
+        bundle.fingerprint = parcel.fingerprint()
         extra = parcel.numbered
         free = max(bundle.numbered.objects, default=0) + 1_000_000_000
         for index, obj in extra.objects.items():  # known by id, never by these numbers
