@@ -144,7 +144,6 @@ def test_what_cheap_steps_pick_out_of_an_input_is_no_copy(front: Front) -> None:
     assert result(front.run(cell)) == first
     record = front.last()
     assert record is not None
-    assert record["committed_ahead"] >= 8, record
     assert not any("copies" in s["reason"] for s in record["statements"]), record
 
 
