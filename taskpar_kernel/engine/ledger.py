@@ -270,6 +270,24 @@ class Ledger:
             bundle.verified = self.epoch
         return same
 
+    def is_as_seen(
+        self, opened: Opened, inputs: Iterable[Bundle], replica: Bundle | None
+    ) -> bool:
+        """Whether home's objects that an outcome changes are what its attempt saw.
+
+        What it reads may be the same, and not all that holds it. Objects that an attempt before it
+        changed are in that one's outcome, which is among the inputs.
+        """
+        keys = {key for key in opened.changed_keys() if not self.unchanged(self.bundles[Key(key)])}
+        if not keys:
+            return True
+        seen = [b for b in (*inputs, replica) if b is not None and self.unchanged(b)]
+        return all(
+            any(id(target) in bundle.numbered.index_of for bundle in seen)
+            for (key, _), target, _ in opened.states
+            if key in keys
+        )
+
     # In --------------------------------------------------------------------------------------
 
     def resolve(self, reference: Reference) -> object:

@@ -24,7 +24,6 @@ from taskpar_kernel.engine.passage import Passage
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.splits import is_split
 from taskpar_kernel.errors import NotPortable
-from taskpar_kernel.model.ids import Key
 from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.steps import HomeStep, Step, Unit
@@ -150,9 +149,8 @@ class Taking:
                 opened = self._opened(attempt, scene)
             except NotPortable as refused:
                 return Refusal("not-portable", f"its outcome cannot be brought home: {refused}")
-            for key in opened.changed_keys():  # what it reads may be the same, and not all it holds
-                if not scene.ledger.unchanged(scene.ledger.bundles[Key(key)]):
-                    return changed("what it changes was changed in between")
+            if not scene.ledger.is_as_seen(opened, attempt.inputs, attempt.replica):
+                return changed("what it changes was changed in between")
             if attempt.parts:
                 return self._commit_part(attempt, instance, scene, opened)
             with deferred_interrupts():
@@ -254,14 +252,14 @@ class Taking:
         """
         begin_s = time.monotonic()
         limit_s = self._session.settings.statement_limit_s
-        attempts, seen = scene.look.dispatch.attempts, -1
+        dispatch, seen = scene.look.dispatch, -1
         self.waiting = True
         try:
             while not attempt.complete and not attempt.lost and not attempt.dropped:
                 waited_s = time.monotonic() - begin_s
                 if attempt.waits and (why := self._let_pass(attempt, instance, scene, names)):
                     return why
-                others = attempts.values()
+                others = [other for other in dispatch.out if not other.over]
                 if self._home_is_first(attempt, others) or self._is_stuck(
                     attempt, others, waited_s
                 ):
@@ -271,7 +269,7 @@ class Taking:
                     break
                 if waited_s > _LIVE_S:
                     attempt.shown = self._session.relay.show_live(attempt.outputs, attempt.shown)
-                over = sum(other.over for other in others)
+                over = len(dispatch.attempts) - len(others)
                 if over != seen:  # somebody has room, or has made what another needs
                     if self._peek(Moment(bold=True, idle=True)):
                         continue
