@@ -270,9 +270,7 @@ class Ledger:
             bundle.verified = self.epoch
         return same
 
-    def is_as_seen(
-        self, opened: Opened, inputs: Iterable[Bundle], replica: Bundle | None
-    ) -> bool:
+    def is_as_seen(self, opened: Opened, inputs: Iterable[Bundle], replica: Bundle | None) -> bool:
         """Whether home's objects that an outcome changes are what its attempt saw.
 
         What it reads may be the same, and not all that holds it. Objects that an attempt before it

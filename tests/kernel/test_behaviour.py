@@ -391,6 +391,27 @@ def test_queued_cells_run_in_order(front: Front) -> None:
     assert result(front.run("log, v5 == busy(20000, 5)")) == "([0, 1, 2, 3, 4, 5], True)"
 
 
+LINKS = """
+total = 0
+squares = {}
+for i in range(40):
+    total += i
+    squares[i] = i * i
+    if i == 30:
+        continue
+    last = total
+"""
+
+
+def test_a_chain_of_changes_in_place_is_taken_link_by_link(front: Front) -> None:
+    """What one outcome changed, the next one may change: none is in vain because of it."""
+    good(front.run(LINKS))
+    record = json.loads(good(front.run("%taskpar last --json", store_history=False)).text())
+    reasons = [s["reason"] for s in record["statements"] if s["state"] == "squashed"]
+    assert "what it changes was changed in between" not in reasons
+    assert result(front.run("len(squares), squares[39], last")) == "(40, 1521, 780)"
+
+
 # The magic --------------------------------------------------------------------------------------
 
 
