@@ -5,10 +5,12 @@ to takes less than one. The rule: `intact` is said only on positive proof, every
 gets no watch, or the answer False, compares or sends again.
 
 How home's own memory is watched (Documentation/admin-guide/mm/{userfaultfd,pagemap}.rst): its pages
-are write-protected (`UFFDIO_WRITEPROTECT`); the kernel itself lifts that at the first write to each
+are write-protected; the kernel itself lifts that at the first write to each
 (`UFFD_FEATURE_WP_ASYNC`, Linux 6.7), so that nobody waits and no thread is needed; `PAGEMAP_SCAN`
-tells which are protected still. Pages that are dropped, moved or mapped anew are not. The first
-write to a page takes 0.7 µs more. A device that writes to memory by itself goes past this: where a
+tells which are protected still. Pages that are dropped, moved or mapped anew are not. The same call
+protects anew, in one step, the pages that were written to, and tells which these were: who watched
+them already is told, for the trace of that write is gone. The first write to a page takes 0.7 µs
+more. A device that writes to memory by itself goes past this: where a
 library for such is loaded, nothing is watched; nor are files and memory shared between processes.
 """
 
@@ -22,7 +24,7 @@ import platform
 import struct
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from taskpar_kernel.transport.arrays import Span, span_of_buffer
@@ -37,6 +39,9 @@ _USER_MODE_ONLY = 1
 _API = 0xAA
 _WRITE_PROTECT, _UNPOPULATED, _ASYNC = 1 << 1, 1 << 13, 1 << 15
 _WRITTEN, _FILE, _PRESENT, _SWAPPED = 1 << 1, 1 << 2, 1 << 3, 1 << 4
+_PROTECT, _ONLY_REGISTERED = 1 << 0, 1 << 1
+_RUNS = 512
+"""How many runs of pages one call tells of."""
 _DEVICES = ("cupy", "jax", "numba.cuda", "pycuda", "pyopencl", "tensorflow", "torch")
 
 
@@ -91,40 +96,56 @@ class _ProtectedPages:
 
     def __init__(self, span: Span):
         self.span = span
+        self._written = False
 
     @classmethod
     def over(cls, span: Span) -> _ProtectedPages | None:
         """Begin to watch; None where the system, or this memory, does not allow it."""
         system = _System.get()
         try:
-            if system.scan(span, _FILE, 0):
+            # Files, and what is not there yet and may be one, show writes in another way.
+            if system.scan(span, _PRESENT | _SWAPPED, _FILE) != [span]:
                 return None
-            system.protect(span)
+            for written in system.protect(span):
+                for other in _watching():
+                    other._written |= _overlap(written, other.span)
         except OSError:
             return None
         watch = cls(span)
-        _watching.add(watch)
+        _references[id(watch)] = weakref.ref(watch)
         return watch
 
     def intact(self) -> bool:
         """Whether each page is there and protected still."""
+        if self._written:
+            return False
         try:
             # Pages that hold something or are swapped out, and are protected: all of them.
             found = _System.get().scan(self.span, _PRESENT | _SWAPPED, _WRITTEN | _FILE)
         except OSError:
             return False
-        return found == self.span
+        return found == [self.span]
 
     def __del__(self) -> None:
         # Who watches the same memory by now goes on: two bundles may hold one array.
-        low, high = self.span
+        _references.pop(id(self), None)
         if sys.is_finalizing() or not _System.at_hand():
             return
-        if not any(low < other.span[1] and other.span[0] < high for other in _watching):
+        if not any(_overlap(self.span, other.span) for other in _watching()):
             _System.get().unprotect(self.span)
 
 
-_watching = weakref.WeakSet[_ProtectedPages]()
+def _overlap(a: Span, b: Span) -> bool:
+    return a[0] < b[1] and b[0] < a[1]
+
+
+_references: dict[int, weakref.ref[_ProtectedPages]] = {}
+
+
+def _watching() -> list[_ProtectedPages]:
+    """Return the watches there are; on any thread."""
+    found = [reference() for reference in tuple(_references.values())]
+    return [watch for watch in found if watch is not None]
 
 
 class _System:
@@ -171,13 +192,17 @@ class _System:
                 cls._works = False
         return cls._works
 
-    def protect(self, span: Span) -> None:
-        """Protect these pages against writing, until somebody writes to them."""
-        low, size = span[0], span[1] - span[0]
-        register = struct.pack("QQQQ", low, size, _WRITE_PROTECT, 0)
+    def protect(self, span: Span) -> Iterator[Span]:
+        """Protect these pages, until somebody writes to them; give those that were not protected.
+
+        Nothing that is written meanwhile is lost: it is told of, or the page is not protected.
+        """
+        register = struct.pack("QQQQ", span[0], span[1] - span[0], _WRITE_PROTECT, 0)
         fcntl.ioctl(self._fault, _request(3, _API, 0x00, 32), bytearray(register))
-        protect = struct.pack("QQQ", low, size, 1)
-        fcntl.ioctl(self._fault, _request(3, _API, 0x06, 24), bytearray(protect))
+        low, high = span
+        while low < high:
+            runs, low = self._scan((low, high), (_WRITTEN, 0), _PROTECT | _ONLY_REGISTERED, _RUNS)
+            yield from runs
 
     def unprotect(self, span: Span) -> None:
         """Let go of these pages, if they are still there."""
@@ -187,15 +212,27 @@ class _System:
         except OSError:
             return
 
-    def scan(self, span: Span, any_of: int, none_of: int) -> Span | None:
-        """Return the first run of pages in `span` that are of these categories, or None."""
-        found = (ctypes.c_uint64 * 3)()
-        request = struct.pack(
-            "12Q", 96, 0, *span, 0, ctypes.addressof(found), 1, 0, none_of, none_of, any_of, 0
+    def scan(self, span: Span, any_of: int, none_of: int) -> list[Span]:
+        """Return the first run of pages in `span` that are of these categories, if there is one."""
+        runs, _ = self._scan(span, (any_of, none_of), 0, 1)
+        return runs
+
+    def _scan(
+        self, span: Span, categories: tuple[int, int], flags: int, most: int
+    ) -> tuple[list[Span], int]:
+        """Return up to `most` runs of pages of these categories, and how far the search came."""
+        any_of, none_of = categories
+        found = (ctypes.c_uint64 * (3 * most))()
+        request = bytearray(
+            struct.pack(
+                "12Q",
+                *(96, flags, *span, 0, ctypes.addressof(found), most, 0),
+                *(none_of, none_of, any_of, 0),
+            )
         )
-        if fcntl.ioctl(self._pagemap, _request(3, ord("f"), 16, 96), bytearray(request)) == 0:
-            return None
-        return int(found[0]), int(found[1])
+        count = fcntl.ioctl(self._pagemap, _request(3, ord("f"), 16, 96), request)
+        (came,) = struct.unpack_from("Q", request, 32)
+        return [(int(found[3 * n]), int(found[3 * n + 1])) for n in range(count)], int(came)
 
 
 def _request(direction: int, kind: int, number: int, size: int) -> int:

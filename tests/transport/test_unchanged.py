@@ -313,6 +313,31 @@ def test_a_second_mark_over_the_same_memory_survives_the_first() -> None:
 
 
 @watched
+def test_a_second_mark_does_not_cover_up_what_the_first_has_to_tell() -> None:
+    whole = np.ones(5_000_000)
+    part = whole[: len(whole) // 2]
+    first, other, third = ({"x": part}, {"x": whole}, {"x": whole[len(whole) // 2 :]})
+    marks = [marked(first), marked(third)]
+    whole[7] = 5
+    new = marked(other)  # protects what was written to again
+    assert not holds(marks[0], first)
+    assert holds(marks[1], third)
+    assert holds(new, other)
+    whole[-7] = 5
+    assert not holds(marks[1], third)
+    assert not holds(new, other)
+
+
+@watched
+def test_writes_to_many_places_are_all_told_when_pages_are_protected_again() -> None:
+    whole = np.ones(5_000_000)
+    parts = [{"x": p} for p in np.array_split(whole, 2)]
+    marks = [marked(p) for p in parts]
+    whole[1_000:-1_000:1024] = 5  # every second page: more runs than one call tells of
+    assert holds(marked({"x": whole}), {"x": whole})
+    assert not any(holds(m, p) for m, p in zip(marks, parts, strict=True))
+
+
 def test_memory_that_others_can_write_to_is_not_watched() -> None:
     with mmap.mmap(-1, LARGE * 8) as shared:
         shared[:] = b"x" * len(shared)
