@@ -1,6 +1,7 @@
 """Time the planning of cells of 10 to 1,000 statements, and measure how good the plans are.
 
-Times are medians in milliseconds; quality is the mean of makespan over lower bound, 1.0 at best.
+Times are medians of milliseconds of CPU time, for home and four workers; "scarce": the default on
+four cores. Quality is the mean of makespan over lower bound, 1.0 at best.
 
 `python benchmarks/planning.py`; nothing is run in parallel, no process is started.
 """
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from taskpar_kernel.model.effects import Blocker, Effects, Reason
 from taskpar_kernel.model.ids import StatementId
-from taskpar_kernel.planning.choose import DEFAULT_MODEL, choose_plan
+from taskpar_kernel.planning.choose import DEFAULT_MODEL, POLICIES, choose_plan
 from taskpar_kernel.planning.graph import TaskDetails, lower_bound_s, task_graph
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ def tangled(count: int) -> Program:
 def median_ms(work: Callable[[], object]) -> float:
     times = []
     for _ in range(ROUNDS):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return statistics.median(times) * 1000
 
 
@@ -95,17 +96,19 @@ def random_cell(seed: int, count: int = 60) -> nx.DiGraph:
 
 
 def show_quality() -> None:
-    print(f"\n{'workers':>7}  {'heft':>6} {'online':>6} {'auto':>6}  times the lower bound")
+    names = " ".join(f"{name:>7}" for name in POLICIES)
+    print(f"\n{'workers':>7} {'cores':>5}  {names}  times the lower bound")
     graphs = [random_cell(seed) for seed in range(60)]
-    for workers in (1, 2, 4):
-        means = [
+    for workers, cores in ((1, 2), (2, 2), (2, 3), (4, 4), (4, 5)):
+        means = (
             statistics.mean(
-                choose_plan(graph, workers, policy).makespan_s / lower_bound_s(graph, workers + 1)
+                choose_plan(graph, workers, policy, cores=cores).makespan_s
+                / lower_bound_s(graph, cores)
                 for graph in graphs
             )
-            for policy in ("heft", "online", "auto")
-        ]
-        print(f"{workers:>7}  " + " ".join(f"{mean:6.3f}" for mean in means))
+            for policy in POLICIES
+        )
+        print(f"{workers:>7} {cores:>5}  " + " ".join(f"{mean:7.3f}" for mean in means))
 
 
 def main() -> None:
@@ -114,7 +117,10 @@ def main() -> None:
 
 
 def show_times() -> None:
-    print(f"{'program':<12} {'count':>5} {'cost s':>7}  {'graph':>7} {'heft':>7} {'online':>7} ms")
+    names = " ".join(f"{name:>7}" for name in POLICIES)
+    print(
+        f"{'program':<12} {'count':>5} {'cost s':>7}  {'graph':>7} {names}  scarce  ms of CPU time"
+    )
     for shape in (loop, independent, tangled):
         for count in (10, 100, 1000):
             for cost_s in (1.0, 0.001):
@@ -123,8 +129,9 @@ def show_times() -> None:
                 parts = [median_ms(lambda s=statements, c=cost_s: build(s, c))]
                 parts += [
                     median_ms(lambda g=graph, p=policy: choose_plan(g, 4, p, DEFAULT_MODEL))
-                    for policy in ("heft", "online")
+                    for policy in POLICIES
                 ]
+                parts.append(median_ms(lambda g=graph: choose_plan(g, 4, cores=4)))
                 shown = " ".join(f"{part:7.2f}" for part in parts)
                 print(f"{shape.__name__:<12} {count:>5} {cost_s:>7}  {shown}")
 

@@ -19,7 +19,7 @@ from IPython.core.error import UsageError as ShellUsageError
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from taskpar_kernel.errors import TaskParError, UsageError
-from taskpar_kernel.settings import ALLOWED, check_workers
+from taskpar_kernel.settings import ALLOWED, check_workers, usable_cores
 from taskpar_kernel.subcommands import ABOUT_TEXT, COMMANDS
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _graph(asked: _Asked) -> None:
 @magic_arguments("taskpar plan")
 @argument("CELL", nargs="?", type=int, help="its number, as in In[7]; default: the last cell")
 @argument("--workers", metavar="N", help="for a pool of this size")
-@argument("--policy", choices=ALLOWED["policy"], help="auto, heft, online or serial")
+@argument("--policy", choices=ALLOWED["policy"], help="auto, heft, peft, online, listing or serial")
 @argument("--text", action="store_true", help="as plain text")
 def _plan(asked: _Asked) -> None:
     """Tell what would run where; nothing is run. `%%taskpar plan` tells it of the text below."""
@@ -175,7 +175,8 @@ def _plan(asked: _Asked) -> None:
     from taskpar_kernel.planning.choose import choose_plan  # with the analysis
     from taskpar_kernel.report.planned import plan_report  # with the analysis
 
-    plan = choose_plan(one.graph, workers, options.policy or settings.policy)
+    policy = options.policy or settings.policy
+    plan = choose_plan(one.graph, workers, policy, cores=usable_cores())
     asked.show(*plan_report(plan, timed=one.timed))
 
 

@@ -23,7 +23,7 @@ from taskpar_kernel.errors import UsageError
 MAX_WORKERS = 512
 ALLOWED = MappingProxyType(
     {
-        "policy": ("auto", "heft", "online", "serial"),
+        "policy": ("auto", "heft", "peft", "online", "listing", "serial"),
         "progress": ("auto", "on", "off", "stay"),
     }
 )
@@ -140,7 +140,9 @@ class TaskPar(Configurable):
     workers = Int(help="Number of subkernels; default: the cores this process may use, at least 2.")
     eager = Bool(help="Run ahead every statement that may, whatever it costs.").tag(config=True)
     enabled = Bool(True, help="False: every cell runs serially at home.").tag(config=True)
-    policy = Unicode("auto", help="Planning policy: auto, heft, online or serial.").tag(config=True)
+    policy = Unicode(
+        "auto", help="Planning policy: auto, heft, peft, online, listing or serial."
+    ).tag(config=True)
     start_limit_s = Float(30.0, help="Seconds a worker may take to start.").tag(config=True)
     receive_limit_s = Float(60.0, help="Seconds a worker waits for a value.").tag(config=True)
     statement_limit_s = Float(

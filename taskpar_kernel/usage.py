@@ -31,13 +31,17 @@ class Usage:
         """A stretch of work begins; `ours_s`: CPU seconds so far of threads that do not count."""
         self._began = (time.process_time() - ours_s, self._own_s(), time.monotonic())
 
+    def own_s(self) -> float:
+        """Return the CPU seconds of the thread itself since then."""
+        return self._own_s() - self._began[1]
+
     def cores(self, ours_s: float = 0.0) -> float | None:
         """Return how many cores it uses, or None if it has not gone on for long enough."""
-        cpu_s, own_s, wall_s = self._began
+        cpu_s, _, wall_s = self._began
         passed_s = time.monotonic() - wall_s
         if passed_s < SHORTEST_S:
             return None
-        works_s = max(self._own_s() - own_s, _LEAST_SHARE * passed_s)
+        works_s = max(self.own_s(), _LEAST_SHARE * passed_s)
         return min((time.process_time() - ours_s - cpu_s) / works_s, usable_cores())
 
 

@@ -41,6 +41,10 @@ class AttemptRecord:
     opened: Opened | None = None
     """A chunk's outcome, once its first part was taken."""
     issued_s: float = field(default_factory=time.monotonic)
+    posting_s: float = 0.0
+    """CPU seconds it took home to send it out, its inputs with it."""
+    weighed: bool = False
+    """Whether it is known what it cost beside its work."""
     ends_s: float = 0.0
     """When it is expected to have ended, in monotonic seconds."""
     started_s: float | None = None

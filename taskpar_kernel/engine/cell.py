@@ -425,7 +425,7 @@ class CellRun(AppliedHooks):
     ) -> Refusal | None:
         """Take the attempt's outcome, or return why not; then nothing of it is left."""
         scene = self._scene()
-        if not (self._session.settings.eager or self._session.costs.pays(unit)):
+        if not (self._session.settings.eager or self.dispatch.pays(unit)):
             self.taking.squash(attempt, instance, scene)
             return SLOWER_AHEAD
         try:

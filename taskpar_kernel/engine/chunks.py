@@ -77,7 +77,7 @@ class Chunks:
             return 1
         if effects.files_read or effects.files_written:
             return 1
-        if not costs.may_chunk(step) or not costs.pays(step):
+        if not costs.may_chunk(step) or not self._dispatch.pays(step):
             return 1
         if self._dispatch.settings.eager:
             return _EAGER

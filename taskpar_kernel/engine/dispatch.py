@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.engine.attempts import AttemptRecord
+from taskpar_kernel.engine.gains import Gains
 from taskpar_kernel.engine.history import SLOWER_AHEAD
 from taskpar_kernel.engine.loads import Loads, Patience
 from taskpar_kernel.engine.overtaking import Overtaking
@@ -89,7 +90,8 @@ class Dispatch:
     compile_unit: Callable[[ast.Module], Any]
     next_ticket: Callable[[], Ticket]
     attempts: dict[Ticket, AttemptRecord]
-    overtaking: Overtaking = field(default_factory=Overtaking)
+    overtaking: Overtaking
+    gains: Gains
     places: dict[UnitId, Place] = field(default_factory=dict)
     """Where the plan puts statements; what is not in it goes by the on-line policy."""
     labels: dict[Key, dict[str, None]] = field(default_factory=dict)
@@ -140,17 +142,24 @@ class Dispatch:
         worker = self._choose(instance, sources, every, loads)
         if not (idle or self.settings.eager):
             self._be_patient(instance, every, loads.now_s)
+        begin_s = time.thread_time()
         try:
-            return self._post(instance, sources, prelude, worker, loads)
+            attempt = self._post(instance, sources, prelude, worker, loads)
         except NotPortable as why:
             raise Blocked("not-portable", str(why)) from None
         except Hurried:
             self._patience.hurried(_known_values(every).values())
             raise
+        attempt.posting_s = time.thread_time() - begin_s
+        return attempt
+
+    def pays(self, step: Unit | HomeStep) -> bool:
+        """Whether it is not seen to be in vain to run `step` ahead."""
+        return self.costs.pays(step) and self.gains.pays(step)
 
     def _refuse_in_vain(self, instance: Instance) -> None:
         """Raise Blocked where experience says that running ahead does not pay."""
-        if not self.costs.pays(instance.step):
+        if not self.pays(instance.step):
             raise Blocked(SLOWER_AHEAD.kind, SLOWER_AHEAD.text)
         if self.costs.in_vain(instance.step):
             raise Blocked("in-vain", "it was run ahead in vain before")
@@ -192,8 +201,10 @@ class Dispatch:
         worker = self._choose(first, chunk.sources, every, loads)
         if not (idle or self.settings.eager):
             self._be_patient(first, every, loads.now_s)
+        begin_s = time.thread_time()
         try:
-            self._post_chunk(chunk, worker, loads)
+            attempt = self._post_chunk(chunk, worker, loads)
+            attempt.posting_s = time.thread_time() - begin_s
         except NotPortable as why:
             self.costs.forbid_chunks(first.step)
             raise Blocked("not-portable", str(why)) from None
@@ -201,7 +212,7 @@ class Dispatch:
             self._patience.hurried(_known_values(every).values())
             raise
 
-    def _post_chunk(self, chunk: Chunk, worker: Place, loads: Loads) -> None:
+    def _post_chunk(self, chunk: Chunk, worker: Place, loads: Loads) -> AttemptRecord:
         first = chunk.instances[0]
         bundles, modules = self._inputs(chunk.sources, worker)
         items = self.ledger.items_bundle(chunk.items)
@@ -245,6 +256,7 @@ class Dispatch:
         cost_s = self.cost_s(first) * len(chunk.items)
         loads.add(attempt, cost_s, self.costs.threads(step) or 1.0)
         attempt.ends_s = loads.ends_s(worker)
+        return attempt
 
     # The script ----------------------------------------------------------------------------------
 

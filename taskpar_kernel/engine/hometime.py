@@ -12,8 +12,8 @@ from taskpar_kernel.engine.history import History, too_short
 from taskpar_kernel.engine.lookahead import WORTH_S
 from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.refusal import Refusal
-from taskpar_kernel.model.steps import LoopStep, Step, Unit
-from taskpar_kernel.usage import Usage
+from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, Unit
+from taskpar_kernel.usage import SHORTEST_S, Usage
 
 if TYPE_CHECKING:
     from taskpar_kernel.engine.session import Session
@@ -32,6 +32,7 @@ class HomeTime:
         """How long home has been running the user's code, between hooks."""
         self._running: tuple[Step, float, Refusal | None, str] | None = None
         self._usage = Usage()
+        self._is_metered = False
         self._passing: UnitId | None = None
         self._passed: dict[UnitId, list[float]] = {}
 
@@ -48,7 +49,10 @@ class HomeTime:
     def begins(self, step: Step, reason: Refusal | None, state: str = "home") -> None:
         """Home runs `step`: `reason` is why it was not taken from a worker."""
         self._running = (step, time.monotonic(), reason, state)
-        self._usage.begin(self._session.meter.mine_s)
+        known_s = self._session.costs.known(step) if isinstance(step, Unit | HomeStep) else None
+        self._is_metered = known_s is None or known_s >= SHORTEST_S  # a clock takes 50 µs to read
+        if self._is_metered:
+            self._usage.begin(self._session.meter.mine_s)
 
     def ends(self) -> None:
         """What home ran is done."""
@@ -60,7 +64,8 @@ class HomeTime:
         end_s = time.monotonic()
         self._history.home(step, start_s, end_s, reason, state)
         if not isinstance(step, LoopStep):
-            cores = self._usage.cores(self._session.meter.mine_s)
+            ours_s = self._session.meter.mine_s
+            cores = self._usage.cores(ours_s) if self._is_metered else None
             self._session.costs.observe(step, end_s - start_s, cores)
 
     # In passing ------------------------------------------------------------------------------
@@ -91,6 +96,7 @@ class HomeTime:
         number, self._passing = self._passing, None
         if number is not None:
             self._running = (self._steps[number], self.since_s, None, "home")
+            self._is_metered = True
             self._usage.begin(self._session.meter.mine_s)
         return number
 

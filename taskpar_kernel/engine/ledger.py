@@ -23,6 +23,8 @@ from taskpar_kernel.model.effects import Effects, Touch
 from taskpar_kernel.model.ids import HOME, Key, Place
 from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME, Packed, Replica
 from taskpar_kernel.transport.arrays import Span, memory_of
+from taskpar_kernel.transport.marks import Mark
+from taskpar_kernel.transport.pages import watches_over
 from taskpar_kernel.transport.pickling import Numbered, Parcel, Reference, pickle_value
 from taskpar_kernel.transport.segments import Segments
 from taskpar_kernel.transport.states import frame_arrays
@@ -43,7 +45,7 @@ class Bundle:
     key: Key
     objects: dict[str, Any] = field(default_factory=dict)
     numbered: Numbered = field(default_factory=Numbered)
-    fingerprint: tuple[bytes, bytes] | None = None
+    mark: Mark | None = None
     verified: int = _UNVERIFIED
     holders: set[Place] = field(default_factory=set)
     packed: Packed | None = None
@@ -87,6 +89,8 @@ class Ledger:
         """Gives the inputs of the attempts that are out."""
         self.home_is_busy = False
         """Whether home is just running something that may change anything."""
+        self._home_runs = False
+        """Whether it is running anything at all."""
         self._ambient_key: Key | None = None
         self._ambient_sent: dict[str, object] = {}
 
@@ -163,7 +167,7 @@ class Ledger:
             self.next_key(),
             dict(values),
             parcel.numbered,
-            parcel.fingerprint(),
+            self._mark(values, parcel),  # before it is copied: what is written meanwhile is seen
             _UNVERIFIED if self.home_is_busy else self.epoch,
             {HOME},
             parcel.place(self._segments, self._check),
@@ -172,6 +176,10 @@ class Ledger:
         self.bundles[bundle.key] = bundle
         self._by_name |= dict.fromkeys(values, bundle)
         return bundle
+
+    def _mark(self, values: Mapping[str, Any], parcel: Parcel) -> Mark:
+        watches = watches_over(parcel.buffers)
+        return Mark(dict(values), parcel, watches, quiet=not self._home_runs)
 
     def items_bundle(self, items: list[dict[str, Any]]) -> Bundle:
         """Return a bundle with what the parts of a chunk read each.
@@ -210,6 +218,7 @@ class Ledger:
 
         `midway`: it is running already, and nothing is out.
         """
+        self._home_runs = True
         if not (_is_contained(effects, namespace) and _is_as_assumed(effects, namespace)):
             if not midway:
                 self.ambient.before_home()
@@ -223,7 +232,7 @@ class Ledger:
 
         What is dear to pickle and nobody needs now is given up: it can be sent again.
         """
-        if bundle.fingerprint is None and bundle.at_home and bundle.objects and not bundle.dropped:
+        if bundle.mark is None and bundle.at_home and bundle.objects and not bundle.dropped:
             if bundle.verified != self.epoch and not bundle.constant:
                 bundle.dropped = True  # it may have been changed since: too late to tell
                 return
@@ -231,13 +240,13 @@ class Ledger:
                 bundle.dropped = True
                 return
             try:
-                bundle.fingerprint = self._pickle(bundle.objects).fingerprint()
+                bundle.mark = self._mark(bundle.objects, self._pickle(bundle.objects))
             except NotPortable:
                 bundle.dropped = True
 
     def after_home(self, effects: Effects, namespace: Mapping[str, Any]) -> None:
         """Home has run something with these effects."""
-        was_busy, self.home_is_busy = self.home_is_busy, False
+        was_busy, self.home_is_busy, self._home_runs = self.home_is_busy, False, False
         if effects.touch is Touch.NOTHING and not was_busy:
             return
         if was_busy or not _is_contained(effects, namespace):
@@ -261,14 +270,32 @@ class Ledger:
         if bundle.constant or bundle.verified == self.epoch:
             return True
         try:
-            same = bundle.fingerprint == self._pickle(bundle.objects).fingerprint()
+            same = bundle.mark is not None and bundle.mark.holds(
+                lambda: self._pickle(bundle.objects), quiet=not self._home_runs
+            )
         except NotPortable:
             same = False
         if not same:
-            bundle.dropped = True
+            bundle.dropped, bundle.mark = True, None
         elif not self.home_is_busy:
             bundle.verified = self.epoch
         return same
+
+    def is_as_seen(self, opened: Opened, inputs: Iterable[Bundle], replica: Bundle | None) -> bool:
+        """Whether home's objects that an outcome changes are what its attempt saw.
+
+        What it reads may be the same, and not all that holds it. Objects that an attempt before it
+        changed are in that one's outcome, which is among the inputs.
+        """
+        keys = {key for key in opened.changed_keys() if not self.unchanged(self.bundles[Key(key)])}
+        if not keys:
+            return True
+        seen = [b for b in (*inputs, replica) if b is not None and self.unchanged(b)]
+        return all(
+            any(id(target) in bundle.numbered.index_of for bundle in seen)
+            for (key, _), target, _ in opened.states
+            if key in keys
+        )
 
     # In --------------------------------------------------------------------------------------
 
@@ -311,7 +338,7 @@ class Ledger:
             content = structure = pickle_value(value, comparing=True)
             if replica.content is not None:
                 structure = pickle_value(value, known, comparing=True)
-            fingerprint = self._pickle(values).fingerprint()
+            mark = self._mark(values, self._pickle(values))
         except NotPortable:
             return False
         if replica.content is None:
@@ -323,9 +350,9 @@ class Ledger:
             return False
         bundle.objects = dict(values)
         bundle.numbered = structure.numbered
-        bundle.fingerprint = fingerprint
+        bundle.mark = mark
         bundle.numbered.forget(values, states)
-        bundle.spans = content.spans
+        bundle.spans = structure.spans  # what it shares with the inputs it shares there, too
         bundle.at_home = True
         bundle.verified = self.epoch
         return True
@@ -356,7 +383,7 @@ class Ledger:
         except NotPortable:
             bundle.dropped = True
             return
-        bundle.fingerprint = parcel.fingerprint()
+        bundle.mark = self._mark(bundle.objects, parcel)
         extra = parcel.numbered
         free = max(bundle.numbered.objects, default=0) + 1_000_000_000
         for index, obj in extra.objects.items():  # known by id, never by these numbers

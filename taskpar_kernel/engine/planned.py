@@ -19,6 +19,7 @@ from taskpar_kernel.model.run import PlannedRecord
 from taskpar_kernel.model.steps import TopLevel, Unit
 from taskpar_kernel.planning.choose import choose_plan
 from taskpar_kernel.planning.graph import TaskDetails, task_graph
+from taskpar_kernel.settings import usable_cores
 
 _BYTES_PER_S = 2e9
 """At which the plan's transfers go: what takes longer to pickle counts as so much larger."""
@@ -55,12 +56,15 @@ def planned(
         for i, top in enumerate(tops)
     ]
     details = {
-        StatementId(i): TaskDetails(_seconds(top, costs), top.steps[0].text, top.steps[0].line)
+        StatementId(i): TaskDetails(
+            _seconds(top, costs), top.steps[0].text, top.steps[0].line, _busy(top, costs)
+        )
         for i, top in enumerate(tops)
     }
     read = frozenset[str]().union(*(top.effects.reads for top in tops)) & namespace.keys()
     sizes = {name: int(_BYTES_PER_S * size_of(namespace[name]).pack_s) for name in read}
-    plan = choose_plan(task_graph(statements, details, sizes), workers, policy)
+    graph = task_graph(statements, details, sizes)
+    plan = choose_plan(graph, workers, policy, cores=usable_cores())
     if not plan.is_parallel:
         return Planned()
     places = {p.task: p.place for p in plan.placements}
@@ -84,3 +88,9 @@ def _at_home(effects: Effects) -> Effects:
 def _seconds(top: TopLevel, costs: Costs) -> float:
     estimates = [costs.estimate(s) for s in top.steps if not hasattr(s, "body")]
     return sum(e for e in estimates if e is not None)
+
+
+def _busy(top: TopLevel, costs: Costs) -> float:
+    """Return the share of its time in which a statement uses a core: a sleep uses none."""
+    cores = [costs.threads(s) for s in top.steps if not hasattr(s, "body")]
+    return min(1.0, max((n for n in cores if n is not None), default=1.0))

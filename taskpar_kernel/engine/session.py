@@ -26,6 +26,7 @@ from taskpar_kernel.engine.cell import CellRun
 from taskpar_kernel.engine.costs import Costs
 from taskpar_kernel.engine.dispatch import Dispatch
 from taskpar_kernel.engine.facts import CellFacts, facts_of
+from taskpar_kernel.engine.gains import Gains
 from taskpar_kernel.engine.history import History, too_short
 from taskpar_kernel.engine.iterations import BUSY_S
 from taskpar_kernel.engine.ledger import Ledger
@@ -60,6 +61,7 @@ from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.run import ReasonRecord, RunRecord, StatementRecord
 from taskpar_kernel.model.steps import LoopStep, Step, TopLevel, Unit, flat
 from taskpar_kernel.pool.link import WorkerPool
+from taskpar_kernel.settings import usable_cores
 from taskpar_kernel.transport.own import OWN
 from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
 
@@ -101,6 +103,7 @@ class Session:
         self.memory = Memory(user_folder, lambda: self.settings.history)
         self.costs = Costs(self.memory.recall, self.memory.tag)
         self.overtaking = Overtaking(costs=self.costs)
+        self.gains = Gains(usable_cores())
         self._ambient = AmbientMark()
         self.relay = Relay(shell)
         self.pool: WorkerPool | None = None
@@ -360,6 +363,7 @@ class Session:
             lambda: Ticket(next(self._tickets)),
             self._attempts,
             self.overtaking,
+            self.gains,
         )
         return Lookahead(tops, dispatch, lambda: self.namespace, self.free_workers)
 

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.commit.apply import Opened, apply, open_outcome
+from taskpar_kernel.engine.gains import Spent
 from taskpar_kernel.engine.history import History, changed, failed
 from taskpar_kernel.engine.lookahead import Lookahead, Moment
 from taskpar_kernel.engine.passage import Passage
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.splits import is_split
 from taskpar_kernel.errors import NotPortable
-from taskpar_kernel.model.ids import Key
 from taskpar_kernel.model.messages import ITEMS_NAME, VALUE_NAME
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.steps import HomeStep, Step, Unit
@@ -73,6 +73,8 @@ class Taking:
         self._value: Any = None
         self.kept: tuple[UnitId, Any, str] | None = None
         """The value at the end of the block that was just taken, and of which unit it is."""
+        self._begin_s = 0.0
+        """The thread's CPU seconds when the present outcome was there."""
         self._writing = False
         """Whether something of the present outcome is at home already."""
         self.waiting = False
@@ -114,7 +116,20 @@ class Taking:
             why = Refusal("defect", f"an error of taskpar's own ({type(error).__name__}: {error})")
         taken_s = time.monotonic() - self.waited_s - begin_s
         self._session.costs.observe_taking(instance.step, taken_s)
+        if why is None and not attempt.weighed:
+            attempt.weighed = True
+            self._weigh(attempt, time.thread_time() - self._begin_s)
         return why
+
+    def _weigh(self, attempt: AttemptRecord, taking_s: float) -> None:
+        """Remember what it cost to have the outcome, beside the work in it."""
+        finished = attempt.finished
+        assert finished is not None
+        work_s = finished.end_s - finished.start_s - finished.waited_s
+        worked_s = finished.own_s * max(1.0, finished.cores or 1.0)
+        beside_s = finished.busy_s - finished.own_s
+        spent = Spent(work_s, worked_s, attempt.posting_s + taking_s, beside_s)
+        self._session.gains.observe(attempt.instance.step, spent)
 
     def _take(
         self, attempt: AttemptRecord, instance: Instance, scene: Scene, names: Mapping[str, Any]
@@ -125,6 +140,7 @@ class Taking:
             why = why or self._wait_for(attempt, instance, scene, names)
             if why:
                 return why
+        self._begin_s = time.thread_time()
         with self._session.lock:
             why = self._unusable(attempt) or self._stale(attempt, instance, scene, names)
             if why:
@@ -133,9 +149,8 @@ class Taking:
                 opened = self._opened(attempt, scene)
             except NotPortable as refused:
                 return Refusal("not-portable", f"its outcome cannot be brought home: {refused}")
-            for key in opened.changed_keys():  # what it reads may be the same, and not all it holds
-                if not scene.ledger.unchanged(scene.ledger.bundles[Key(key)]):
-                    return changed("what it changes was changed in between")
+            if not scene.ledger.is_as_seen(opened, attempt.inputs, attempt.replica):
+                return changed("what it changes was changed in between")
             if attempt.parts:
                 return self._commit_part(attempt, instance, scene, opened)
             with deferred_interrupts():
@@ -237,14 +252,14 @@ class Taking:
         """
         begin_s = time.monotonic()
         limit_s = self._session.settings.statement_limit_s
-        attempts, seen = scene.look.dispatch.attempts, -1
+        dispatch, seen = scene.look.dispatch, -1
         self.waiting = True
         try:
             while not attempt.complete and not attempt.lost and not attempt.dropped:
                 waited_s = time.monotonic() - begin_s
                 if attempt.waits and (why := self._let_pass(attempt, instance, scene, names)):
                     return why
-                others = attempts.values()
+                others = [other for other in dispatch.out if not other.over]
                 if self._home_is_first(attempt, others) or self._is_stuck(
                     attempt, others, waited_s
                 ):
@@ -254,7 +269,7 @@ class Taking:
                     break
                 if waited_s > _LIVE_S:
                     attempt.shown = self._session.relay.show_live(attempt.outputs, attempt.shown)
-                over = sum(other.over for other in others)
+                over = len(dispatch.attempts) - len(others)
                 if over != seen:  # somebody has room, or has made what another needs
                     if self._peek(Moment(bold=True, idle=True)):
                         continue

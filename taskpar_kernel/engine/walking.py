@@ -1,9 +1,9 @@
 """An iterable that home has evaluated comes in; what home walks, and what the look-ahead, go out.
 
 Containers can be walked as often as one likes. Iterators of builtins over such (`enumerate`, `zip`,
-`reversed`, `itertools`) are copied with their position. New generators of libraries that only look
-at what they are given (the groups and rows of a frame, the splits of a cross-validation) are walked
-at once, into a list for both.
+`reversed`, some of `itertools`) are copied with their position. New generators of libraries that
+only look at what they are given (the groups and rows of a frame, the splits of a cross-validation)
+are walked at once, into a list for both.
 
 The rule: both see the same objects in the same order, and nobody else can tell.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import sys
 from collections.abc import Mapping
 from types import GeneratorType
 from typing import Any, Final
@@ -29,11 +30,22 @@ _ITERATORS: Final = frozenset(
         *map(type, map(iter, ([], (), range(0), range(1 << 70), "", "\x80", b"", set()))),
         *map(type, (iter({}), iter({}.values()), iter({}.items()))),
         *map(type, (reversed([]), reversed(()), reversed(range(0)))),
-        *(enumerate, zip, itertools.chain, itertools.product, itertools.combinations),
-        *(itertools.permutations, itertools.combinations_with_replacement, itertools.islice),
-        *(itertools.repeat, itertools.count, itertools.zip_longest, itertools.cycle),
+        *(enumerate, zip),
     }
 )  # fmt: skip
+_COPYABLE: Final = (
+    frozenset({itertools.chain, itertools.islice, itertools.repeat, itertools.count,
+               itertools.zip_longest, itertools.cycle})
+    if sys.version_info < (3, 12)
+    else frozenset()
+)  # fmt: skip
+"""Iterators that can be copied, which Python warns of from 3.12 on, and cannot do from 3.14 on."""
+_POOLED: Final = frozenset({
+    itertools.product, itertools.combinations, itertools.permutations,
+    itertools.combinations_with_replacement,
+})  # fmt: skip
+"""Iterators that have taken all of their input when they are made: no code runs as they go on."""
+_MOST_POOLED: Final = 10_000
 
 
 class _Sequence:
@@ -91,8 +103,10 @@ def _again(iterable: Any, made: dict[int, list[Any]] | None) -> Any:
     package = kind.__module__.partition(".")[0]
     if kind in PLAIN or (package == "pandas" and kind.__name__ in _COLUMNS):
         return iterable
-    if kind in _ITERATORS:
+    if kind in _ITERATORS or kind in _COPYABLE:
         return _copied(iterable, made)
+    if kind in _POOLED:
+        return _pooled(iterable, made)
     if package == "numpy":
         return _array(iterable, made)
     if kind is _BY_INDEX:  # over an array
@@ -108,6 +122,16 @@ def _listed(iterable: Any, made: dict[int, list[Any]]) -> list[Any]:
     if id(iterable) not in made:
         made[id(iterable)] = list(iterable)
     return made[id(iterable)]
+
+
+def _pooled(iterator: Any, made: dict[int, list[Any]] | None) -> Any:
+    """Return the first items for the look-ahead, which asks first; for home, all of them."""
+    if made is None:
+        raise _Once
+    if id(iterator) in made:
+        return itertools.chain(made[id(iterator)], iterator)
+    first = made[id(iterator)] = list(itertools.islice(iterator, _MOST_POOLED))
+    return iter(first)
 
 
 def _copied(iterator: Any, made: dict[int, list[Any]] | None) -> Any:

@@ -279,6 +279,10 @@ class Finished:
     """How long it waited at the gate."""
     cores: float | None = None
     """How many cores it used, if it took long enough to tell."""
+    own_s: float = 0.0
+    """CPU seconds of its own thread."""
+    busy_s: float = 0.0
+    """CPU seconds its worker was busy with it in all, on that thread."""
     left: str = ""
     """What it has done to files and could not take back after it failed."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from taskpar_kernel.analysis.api import analyse
 from taskpar_kernel.errors import UsageError
 from taskpar_kernel.model.ids import StatementId
-from taskpar_kernel.planning.choose import choose_plan, policies_named
+from taskpar_kernel.planning.choose import choose_plan, policy_named
 from taskpar_kernel.planning.graph import TaskDetails, task_graph
 from taskpar_kernel.settings import check_workers
 
@@ -38,7 +38,8 @@ def plan(
             statements. Where it is silent, what the analysis knows of the statement's cost counts,
             and one second where it knows nothing.
         sizes: bytes by variable name, for inputs and results; 0 where it is silent.
-        policy: "heft", "online", "serial", or "auto" for the better of the first two.
+        policy: "heft", "peft", "online", "listing", "serial", or "auto" for the best of the first
+            three.
 
     Returns:
         The plan; serial if the policy gains less than 5 %. `print` it, or ask for its `makespan`,
@@ -48,7 +49,7 @@ def plan(
         UsageError: the code is not Python, or an argument is not allowed.
     """
     workers = check_workers(workers)
-    policies_named(policy)
+    policy_named(policy)
     _check_numbers("sizes", sizes or {}, "bytes")
     statements = analyse(code).statements
     given = _costs_by_line(costs, {statement.line for statement in statements})

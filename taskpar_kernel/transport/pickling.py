@@ -143,14 +143,23 @@ class Parcel:
             digest.update(buffer)
         return self.inband, digest.digest()
 
-    def fingerprint_outside(self, ranges: Iterable[tuple[int, int]]) -> tuple[bytes, bytes]:
-        """Return the fingerprint without the buffers that lie in `ranges` (watched otherwise)."""
-        watched = list(ranges)
+    def fingerprint_outside(self, ranges: Iterable[Span]) -> tuple[bytes, bytes]:
+        """Return the fingerprint without the memory in `ranges`, which is watched otherwise.
+
+        What lies there is known by its address: two watched buffers may change places.
+        """
+        watched = sorted(ranges)
         digest = xxhash.xxh3_128()
         for buffer in self.buffers:
-            start, end = span_of_buffer(buffer) or (-1, -1)
-            if not any(low <= start and end <= high for low, high in watched):
-                digest.update(buffer)
+            done = 0
+            start, end = (watched and span_of_buffer(buffer)) or (0, 0)
+            for low, high in watched:
+                first, last = max(low, start), min(high, end)
+                if first < last:
+                    digest.update(buffer[done : first - start])
+                    digest.update(first.to_bytes(8, "little") + last.to_bytes(8, "little"))
+                    done = last - start
+            digest.update(buffer[done:])
         return self.inband, digest.digest()
 
     def place(self, segments: Segments = NO_SEGMENTS, check: Check | None = None) -> Packed:
@@ -195,7 +204,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Whether it pickles what one of the process's own objects holds."""
         self._ndarray: Any = getattr(sys.modules.get("numpy"), "ndarray", ())
         self._dtype: Any = getattr(sys.modules.get("numpy"), "dtype", ())
-        self._scalars = _scalars()
+        self._scalars = number_kinds()
         self._kinds = Kinds(self.dispatch_table)
         self._met: set[int] = set()
         self._places = OWN.places
@@ -245,7 +254,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return _own_object, (place, digest)
 
 
-def _scalars() -> frozenset[type]:
+def number_kinds() -> frozenset[type]:
     """Return NumPy's kinds of numbers: they hold nothing, and none is a process's own."""
     if not _numbers and (numpy := sys.modules.get("numpy")) is not None:
         kinds = getattr(numpy, "sctypeDict", {}).values()  # empty while NumPy is being imported
@@ -540,6 +549,7 @@ __all__ = [
     "Reference",
     "digest_of_own",
     "has_identity",
+    "number_kinds",
     "pack",
     "pickle_value",
     "text_of",

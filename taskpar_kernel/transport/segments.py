@@ -134,12 +134,22 @@ def write_mark(private: mmap.mmap) -> object:
     """Return a value that stays the same as long as nothing wrote to this private map.
 
     From the operating system where it tells (a page that was copied is no file page any more,
-    Documentation/admin-guide/mm/pagemap.rst), else from a hash of the contents.
+    Documentation/admin-guide/mm/pagemap.rst), else from a hash of the contents. A page that is
+    copied already can be written to again: such pages are hashed.
     """
     try:
-        return _copied_pages(private)
+        copied = _copied_pages(private)
     except OSError:
         return xxhash.xxh3_128_digest(private)
+    digest = xxhash.xxh3_128()
+    with memoryview(private) as view:
+        page = copied.find(1)
+        while page >= 0:
+            end = copied.find(0, page)
+            end = len(copied) if end < 0 else end
+            digest.update(view[page * _PAGE : end * _PAGE])
+            page = copied.find(1, end)
+    return copied, digest.digest()
 
 
 def _copied_pages(private: mmap.mmap) -> bytes:

@@ -175,6 +175,11 @@ def _slots(kind: type) -> list[types.MemberDescriptorType]:
     ]
 
 
+def has_slots(kind: type) -> bool:
+    """Whether instances keep attributes in `__slots__`."""
+    return bool(_slots(kind))
+
+
 def attributes_of(value: Any) -> tuple[list[tuple[str, Any]], list[tuple[int, Any]]]:
     """Return the items of `__dict__`, and the filled slots with their numbers."""
     own = list(vars(value).items()) if hasattr(value, "__dict__") else []

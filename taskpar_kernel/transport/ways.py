@@ -25,7 +25,13 @@ from typing import Any
 
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.transport.exactness import is_delicate, refuse_inexact, refuse_inexact_kind
-from taskpar_kernel.transport.states import attributes_of, fill_attributes, is_ordinary, package_of
+from taskpar_kernel.transport.states import (
+    attributes_of,
+    fill_attributes,
+    has_slots,
+    is_ordinary,
+    package_of,
+)
 
 _HAND_WRITTEN = (
     "__reduce__",
@@ -142,6 +148,24 @@ def content_of(obj: Any) -> Any:
             return own, slots
     reduction = Kinds({}).reduction(obj, kind) or obj.__reduce_ex__(5)
     return None if isinstance(reduction, str) else reduction
+
+
+def travels_by_attributes(kind: type) -> bool:
+    """Whether an instance is its class and its `__dict__`, to the pickler and to Python.
+
+    To look at it then runs no code of its class.
+    """
+    if any("__getattribute__" in vars(base) for base in kind.__mro__[:-1]):
+        return False
+    found = [vars(base)["__dict__"] for base in kind.__mro__ if "__dict__" in vars(base)]
+    if not found or not is_ordinary(kind) or has_slots(kind):
+        return False
+    if any(type(descriptor) is not types.GetSetDescriptorType for descriptor in found):
+        return False
+    try:
+        return Kinds({})._way_of(kind) is _ordinary
+    except NotPortable:
+        return False
 
 
 def _way_of(kind: type, tables: Mapping[type, Any]) -> Way | None:

@@ -36,7 +36,7 @@ from taskpar_kernel.transport.pickling import (
     pickle_value,
     text_of,
 )
-from taskpar_kernel.transport.states import frame_arrays, is_mutable, shallow_state
+from taskpar_kernel.transport.states import is_mutable, shallow_state
 from taskpar_kernel.usage import Usage
 from taskpar_kernel.worker.bundles import Bundles, Live, overlaps, references
 from taskpar_kernel.worker.gate import Ask, Gate, GateReached
@@ -107,7 +107,7 @@ class Attempts:
         If it does not return an outcome that is `ok`, `take_back` must be called next.
         """
         start_s = end_s = time.monotonic()
-        why, error, shown, cores = "", None, 0, None
+        why, error, shown, cores, own_s = "", None, 0, None, 0.0
         packed = replica = watch = None
         inputs: dict[Key, Live] = {}
         involved: dict[Key, Live] = {}
@@ -134,7 +134,7 @@ class Attempts:
                 error = raised
                 raise
             finally:
-                end_s, cores = time.monotonic(), self._usage.cores()
+                end_s, cores, own_s = time.monotonic(), self._usage.cores(), self._usage.own_s()
                 shown = self._shown.end(instruction.ticket)
             self._check_process(watch)
             self._check_files()
@@ -169,6 +169,7 @@ class Attempts:
             files_read=self._gate.files,
             waited_s=self._waited_s,
             cores=cores,
+            own_s=own_s,
         )
 
     def take_back(self) -> str:
@@ -235,11 +236,11 @@ class Attempts:
             return results
         direct = {key for _, key in instruction.reads}
         for key, live in inputs.items():
-            if not live.constant and (mark := live.present_mark()) != live.mark:
+            if live.changed():
                 self._lose(key, live)
                 if key in direct:
                     raise NotPortable("a statement before it changed what it reads")
-                live.mark = mark
+                live.remark()
         return results
 
     def _replicate(
@@ -264,8 +265,7 @@ class Attempts:
             keep |= {id(obj): obj for obj in inputs[key].keep}
             mine |= inputs[key].known
         live = Live(names, mine, list(keep.values()), held=held)
-        if not live.constant:
-            live.mark = live.present_mark()
+        live.remark()
         self.bundles.adopt(instruction.replica, live)
         return Replica(structure.fingerprint(), content.fingerprint() if held else None)
 
@@ -355,7 +355,7 @@ class Attempts:
             NotPortable: one of them changed an object, or made what does not travel.
         """
         for key, live in involved.items():
-            if not live.constant and live.present_mark() != live.mark:
+            if live.changed():
                 self._lose(key, live)
                 raise NotPortable("a step of the loop changes an object")
         names = {ITEMS_NAME: made}
@@ -399,7 +399,7 @@ class Attempts:
         held = {identity for live in involved.values() for identity in live.known}
         shared = self.bundles.sharing(held, involved)
         for key, live in (involved | shared).items():
-            if not live.constant and _mark_or_none(live) != live.mark:
+            if _may_be_changed(live):
                 self._lose(key, live)
 
     def _lose(self, key: Key, live: Live) -> None:
@@ -421,13 +421,9 @@ class Attempts:
         _refuse_module_changes(namespace)
         written = _written(namespace, reads)
         deleted = tuple(sorted(reads.keys() - namespace.keys()))
-        known = {i: ref for live in involved.values() for i, ref in live.known.items()}
-        changed = {
-            key: live
-            for key, live in involved.items()
-            if not live.constant and live.present_mark() != live.mark
-        }
+        changed = {key: live for key, live in involved.items() if live.changed()}
         try:
+            known = _known(involved) if changed else {}
             states, touched = self._states(changed, known)
             parcel, held = _pickle_outcome(written, states, deleted, _nameable(involved), involved)
             parcel.numbered.forget(written, states)
@@ -447,7 +443,7 @@ class Attempts:
         originals: dict[Key, Numbered | None] = {}
         present = {known[id(obj)]: obj for live in changed.values() for obj in live.keep}
         for live in changed.values():
-            parts = frame_arrays(live.keep)
+            parts = live.frame_parts()
             for obj in live.keep:
                 key, index = reference = known[id(obj)]
                 if type(obj).__module__ in _PARTS_OF_FRAMES or id(obj) in parts:
@@ -581,11 +577,18 @@ def _nameable(bundles: dict[Key, Live]) -> dict[int, Reference]:
     The arrays inside frames have none: home's frames replace them when they change, and share them
     with other frames in ways that only pandas keeps track of.
     """
-    known = {i: ref for live in bundles.values() for i, ref in live.known.items()}
-    for live in bundles.values():
-        for part in frame_arrays(live.keep):
-            known.pop(part, None)
+    maps = [live.known for live in bundles.values() if live.known]
+    parts = set[int]().union(*(live.frame_parts() for live in bundles.values()))
+    if len(maps) == 1 and not parts:
+        return maps[0]
+    known = _known(bundles)
+    for part in parts:
+        known.pop(part, None)
     return known
+
+
+def _known(bundles: dict[Key, Live]) -> dict[int, Reference]:
+    return {i: ref for live in bundles.values() for i, ref in live.known.items()}
 
 
 _counted: list[int] = []
@@ -619,7 +622,7 @@ def _modules_of(instruction: Attempt) -> list[Any]:
 
 def _spans(involved: dict[Key, Live]) -> Iterator[tuple[int, int, bool]]:
     for live in involved.values():
-        parts = frame_arrays(live.keep)
+        parts = live.frame_parts()
         for obj in live.keep:
             span = memory_of(obj)
             if span is not None:
@@ -639,11 +642,11 @@ def _same(old: object, new: object) -> bool:
         return False
 
 
-def _mark_or_none(live: Live) -> object:
+def _may_be_changed(live: Live) -> bool:
     try:
-        return live.present_mark()
+        return live.changed()
     except NotPortable:
-        return None
+        return True
 
 
 def _traceback_of(error: BaseException | None) -> str:

@@ -20,17 +20,18 @@ from typing import Any
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.ids import Key
 from taskpar_kernel.model.messages import Packed
+from taskpar_kernel.transport.marks import Mark
+from taskpar_kernel.transport.pages import MappedPages
 from taskpar_kernel.transport.pickling import (
     Classes,
     Numbered,
-    Own,
     Parcel,
     Reference,
-    digest_of_own,
     pickle_value,
     unpickle,
 )
-from taskpar_kernel.transport.segments import Segments, write_mark
+from taskpar_kernel.transport.segments import Segments
+from taskpar_kernel.transport.states import frame_arrays, package_of
 from taskpar_kernel.worker.store import Store
 
 
@@ -58,29 +59,37 @@ class Live:
     keep: list[object]
     maps: list[mmap.mmap] = field(default_factory=list)
     held: frozenset[Key] = frozenset()
-    mark: object = None
+    mark: Mark | None = None
     copies: frozenset[Key] = frozenset()
     """The bundles of which it holds copies, because it came from another worker."""
-    own: Own = frozenset()
-    """The process's own objects it refers to, with what they held when it was marked."""
+
+    _frames: list[object] | None = None
+
+    def frame_parts(self) -> set[int]:
+        """Return the ids of the arrays in which its pandas frames keep their data now."""
+        if self._frames is None:
+            self._frames = [o for o in self.keep if package_of(type(o)) == "pandas"]
+        return frame_arrays(self._frames)
 
     @property
     def constant(self) -> bool:
         """Whether nothing in it can change."""
         return not self.known
 
-    def present_mark(self) -> object:
-        """Return what stays equal as long as nothing in the bundle changed (same process only).
+    def changed(self) -> bool:
+        """Whether anything in the bundle is not as it was when it was marked.
 
         Raises:
             NotPortable: one of the process's own objects was changed, which cannot be sent.
         """
-        parcel = pickle_value(self.names)
-        if self.mark is None:
-            self.own = parcel.own
-        else:
-            _check_own(self.own, parcel.own)
-        return self._mark_of(parcel)
+        if self.constant:
+            return False
+        return self.mark is None or not self.mark.holds(lambda: pickle_value(self.names))
+
+    def remark(self) -> None:
+        """Take the bundle as it is now."""
+        if not self.constant:
+            self._mark_as(pickle_value(self.names))
 
     def settle(self) -> None:
         """Mark the bundle as it is now, and let go of objects that its names do not reach."""
@@ -88,8 +97,9 @@ class Live:
         reached = parcel.numbered.index_of
         self.keep = [obj for obj in self.keep if id(obj) in reached]
         self.known = {i: ref for i, ref in self.known.items() if i in reached}
+        self._frames = None
         if not self.constant:
-            self.mark, self.own = self._mark_of(parcel), parcel.own
+            self._mark_as(parcel)
 
     def without(self, changed: frozenset[int]) -> Live:
         """Return the part of the bundle that does not reach these objects (by id)."""
@@ -102,31 +112,8 @@ class Live:
         rest.settle()
         return rest
 
-    def _mark_of(self, parcel: Parcel) -> object:
-        mapped = [write_mark(m) for m in self.maps]
-        if mapped:  # the arrays' contents are watched by the system, the rest is in the pickle
-            ranges = [address_range(m) for m in self.maps]
-            return mapped, parcel.fingerprint_outside(ranges)
-        return parcel.fingerprint()
-
-
-def _check_own(before: Own, now: Own) -> None:
-    """Raise `NotPortable` if an object of the process's own does not hold what it held.
-
-    What is referred to only now is compared where it arrives, like all that is referred to.
-    """
-    present = dict(now)
-    for place, digest in before:
-        if digest != (present[place] if place in present else digest_of_own(place)):
-            raise NotPortable("it changed an object that a library keeps")
-
-
-def address_range(private: mmap.mmap) -> tuple[int, int]:
-    """Return the addresses [start, end) at which a map lies."""
-    import ctypes  # only consumers of segments need it
-
-    start = ctypes.addressof(ctypes.c_char.from_buffer(private))
-    return start, start + len(private)
+    def _mark_as(self, parcel: Parcel) -> None:
+        self.mark = Mark(self.names, parcel, [MappedPages(m) for m in self.maps])
 
 
 class Bundles:
@@ -169,8 +156,7 @@ class Bundles:
         if isinstance(deleted, Copies):
             live.copies = deleted.keys
             live.known = {i: (key, index + _COPIED) for i, (_, index) in live.known.items()}
-        if not live.constant:
-            live.mark = live.present_mark()
+        live.remark()
         return live
 
     def fresh(
@@ -243,7 +229,7 @@ class Bundles:
             if key in self._gone or key not in self._store:
                 raise NotPortable(self._gone.get(key, f"bundle {key} is not here"))
             return self._store.get(key)
-        if live.present_mark() != live.mark:
+        if live.changed():
             raise NotPortable("its objects were changed since")
         copies = Copies(live.held | live.copies)
         return pickle_value((live.names, [], copies)).place(self._segments)

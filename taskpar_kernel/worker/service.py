@@ -276,11 +276,12 @@ class Service:
                 self._out.tell(_not_done(instruction.ticket, self._place, why))
                 return
         start_s = self._start(instruction.ticket)
-        self._attempted = instruction.ticket
+        self._attempted, begin_s = instruction.ticket, time.thread_time()
         finished = self._guard.call(
             lambda: self._attempts.carry_out(instruction),
             lambda: _interrupted(instruction.ticket, start_s),
         )
+        finished = replace(finished, busy_s=time.thread_time() - begin_s)
         self._attempted = None
         if not finished.ok:  # here no interrupt can strike
             self._outputs.end(instruction.ticket)

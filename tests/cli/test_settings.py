@@ -36,7 +36,10 @@ WRONG = {
     "TASKPAR_WORKERS": ("abc", "workers='abc': the number of workers is a whole number from 1"),
     "TASKPAR_EAGER": ("maybe", "TASKPAR_EAGER='maybe': allowed are 1 and 0"),
     "TASKPAR_START_LIMIT_S": ("-1", "a number of seconds, 0 or more, is allowed"),
-    "TASKPAR_POLICY": ("best", "policy='best': allowed are auto, heft, online, serial"),
+    "TASKPAR_POLICY": (
+        "best",
+        "policy='best': allowed are auto, heft, peft, online",
+    ),
     "TASKPAR_PROGRESS": ("yes", "progress='yes': allowed are auto, on, off, stay"),
 }
 

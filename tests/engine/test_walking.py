@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import itertools
 import pathlib
+import sys
 from typing import Any
 
 import pytest
@@ -20,14 +21,30 @@ selection = pytest.importorskip("sklearn.model_selection")
 TWICE = (
     """
 xs|(1, 2)|range(3)|"abc"|d|d.items()|set(xs)|enumerate(xs)|enumerate(xs, 4)|zip(xs, "abc")|zip(xs, xs, strict=True)
-reversed(xs)|enumerate(reversed(xs))|zip(enumerate(xs), d.items())|itertools.product(xs, "ab")|itertools.combinations(xs, 2)
-itertools.permutations(xs, 2)|itertools.chain(xs, range(2))|itertools.islice(itertools.cycle(xs), 7)|itertools.zip_longest(xs, "a", fillvalue=0)
-itertools.combinations_with_replacement(xs, 2)|itertools.repeat(2, 3)|X.flat|zip(X.flat, np.linspace(0, 1, 6))|np.linspace(0, 1, 3)
+reversed(xs)|enumerate(reversed(xs))|zip(enumerate(xs), d.items())|X.flat|zip(X.flat, np.linspace(0, 1, 6))|np.linspace(0, 1, 3)
 df["a"]|df.columns|iter(xs)|sorted({3, 1})|list(map(abs, xs))
 """.replace("\n", "|")
     .strip("|")
     .split("|")
 )
+
+COPYABLE = [
+    "itertools.chain(xs, range(2))",
+    "itertools.islice(itertools.cycle(xs), 7)",
+    "itertools.repeat(2, 3)",
+    'itertools.zip_longest(xs, "a", fillvalue=0)',
+]
+if sys.version_info < (3, 12):
+    TWICE += COPYABLE
+
+POOLED = [
+    'itertools.product(xs, "ab")',
+    "itertools.combinations(xs, 2)",
+    "itertools.permutations(xs, 2)",
+    "itertools.combinations_with_replacement(xs, 2)",
+    'enumerate(itertools.product(xs, "ab"))',
+    "zip(itertools.combinations(range(100), 3), range(7))",
+]
 
 AT_ONCE = (
     """
@@ -85,6 +102,32 @@ def test_a_copy_gives_the_same_items(text: str) -> None:
     assert home is original
     seen = items(ahead)
     assert repr(seen) == repr(items(home)) == repr(items(made(text)))
+
+
+@pytest.mark.parametrize("text", POOLED)
+def test_what_holds_its_input_is_walked_for_both(text: str) -> None:
+    assert both_ways(made(text), temporary=False) is None
+    walks = both_ways(made(text), temporary=True)
+    assert walks is not None
+    home, ahead = map(items, walks)
+    assert repr(home) == repr(ahead) == repr(items(made(text)))
+
+
+def test_of_very_many_only_the_first_are_walked_ahead() -> None:
+    walks = both_ways(itertools.combinations(range(60), 3), temporary=True)
+    assert walks is not None
+    home, ahead = map(list, walks)
+    assert len(home) == 60 * 59 * 58 // 6
+    assert home[: len(ahead)] == ahead
+    assert len(ahead) < len(home)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="it can be copied before Python 3.12")
+@pytest.mark.parametrize("text", COPYABLE)
+def test_what_cannot_be_copied_is_left_alone(text: str) -> None:
+    original = made(text)
+    assert both_ways(original, temporary=True) is None
+    assert repr(items(original)) == repr(items(made(text)))
 
 
 @pytest.mark.parametrize("text", AT_ONCE)

@@ -115,6 +115,38 @@ def test_an_error_after_the_cell_costs_nothing(front: Front) -> None:
     assert result(front.run("a = nap(0.05)\nb = nap(0.05)\na + b")) == "0.1"
 
 
+# What goes ahead --------------------------------------------------------------------------------
+
+
+PICKS = """
+import time
+import numpy as np
+big = np.arange(120_000.0).reshape(6000, 20)
+folds = np.array_split(np.random.default_rng(3).permutation(6000), 8)
+class Model:
+    def fit(self, a):
+        time.sleep(0.05)
+        self.total = float(a.sum())
+def score(model, a):
+    time.sleep(0.01)
+    return float(a.sum()) * model.total
+"""
+
+
+def test_what_cheap_steps_pick_out_of_an_input_is_no_copy(front: Front) -> None:
+    good(front.run(PICKS))
+    cell = (
+        "scores = []\nfor i in range(8):\n    test = folds[i]\n"
+        "    train = np.concatenate([folds[j] for j in range(8) if j != i])\n    model = Model()\n"
+        "    model.fit(big[train])\n    scores.append(score(model, big[test]))\nsum(scores)"
+    )
+    first = result(front.run(cell))
+    assert result(front.run(cell)) == first
+    record = front.last()
+    assert record is not None
+    assert not any("copies" in s["reason"] for s in record["statements"]), record
+
+
 # Interrupts -------------------------------------------------------------------------------------
 
 
@@ -357,6 +389,29 @@ def test_queued_cells_run_in_order(front: Front) -> None:
     for identity in identities:
         good(front.collect(identity))
     assert result(front.run("log, v5 == busy(20000, 5)")) == "([0, 1, 2, 3, 4, 5], True)"
+
+
+LINKS = """
+total = 0
+squares = {}
+for i in range(40):
+    total += i
+    squares[i] = i * i
+    if i == 30:
+        continue
+    last = i
+"""
+
+
+def test_a_chain_of_changes_in_place_is_taken_link_by_link(front: Front) -> None:
+    """What one outcome changed, the next one may change: none is in vain because of it."""
+    front.wait_for_workers()
+    good(front.run(LINKS))
+    record = front.last()
+    assert record is not None
+    reasons = [s["reason"] for s in record["statements"] if s["state"] == "squashed"]
+    assert "what it changes was changed in between" not in reasons
+    assert result(front.run("len(squares), squares[39], last")) == "(40, 1521, 39)"
 
 
 # The magic --------------------------------------------------------------------------------------

@@ -112,12 +112,52 @@ CANONICAL_MODEL = CommunicationModel(latency_s=0.0, bytes_per_s=1.0, dispatch_s=
 
 def canonical_graph() -> nx.DiGraph:
     """The example of Topcuoglu, Hariri, Wu 2002 (figure 2): ten tasks, three places, no home."""
+    return _published(CANONICAL_COSTS, CANONICAL_EDGES)
+
+
+PEFT_COSTS = [
+    (22, 21, 36),
+    (22, 18, 18),
+    (32, 27, 43),
+    (7, 10, 4),
+    (29, 27, 35),
+    (26, 17, 24),
+    (14, 25, 30),
+    (29, 23, 36),
+    (15, 21, 8),
+    (13, 16, 33),
+]
+PEFT_EDGES = {
+    (1, 2): 17,
+    (1, 3): 31,
+    (1, 4): 29,
+    (1, 5): 13,
+    (1, 6): 7,
+    (2, 8): 3,
+    (2, 9): 30,
+    (3, 7): 16,
+    (4, 8): 11,
+    (4, 9): 7,
+    (5, 9): 57,
+    (6, 8): 5,
+    (7, 10): 9,
+    (8, 10): 42,
+    (9, 10): 7,
+}
+
+
+def peft_graph() -> nx.DiGraph:
+    """The example of Arabnejad, Barbosa 2014: ten tasks, three places, no home."""
+    return _published(PEFT_COSTS, PEFT_EDGES)
+
+
+def _published(
+    place_costs_s: list[tuple[float, ...]], transfers: dict[tuple[int, int], int]
+) -> nx.DiGraph:
     tasks = [
-        Task(StatementId(number), sum(costs) / 3, place_costs_s=costs)
-        for number, costs in enumerate(CANONICAL_COSTS, 1)
+        Task(StatementId(number), sum(costs) / len(costs), place_costs_s=costs)
+        for number, costs in enumerate(place_costs_s, 1)
     ]
-    edges = [
-        Edge(StatementId(one), StatementId(two), (f"v{one}_{two}",)) for one, two in CANONICAL_EDGES
-    ]
-    sizes = {f"v{one}_{two}": size for (one, two), size in CANONICAL_EDGES.items()}
+    edges = [Edge(StatementId(one), StatementId(two), (f"v{one}_{two}",)) for one, two in transfers]
+    sizes = {f"v{one}_{two}": size for (one, two), size in transfers.items()}
     return graph_of(tasks, edges, sizes, home=False)

@@ -56,7 +56,7 @@ def test_nothing():
     [
         ({"workers": 0}, "workers=0"),
         ({"workers": "many"}, "workers='many'"),
-        ({"policy": "magic"}, "allowed are auto, heft, online, serial"),
+        ({"policy": "magic"}, "allowed are auto, heft, peft, online, listing, serial"),
         (
             {"costs": {6: 1.0}},
             "no statement begins on line 6; statements begin on lines 1, 2, 3, 4, 5",

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import pytest
-from planning_cases import CANONICAL_MODEL, FREE, canonical_graph, does, five_lines, graph_for
+from planning_cases import (
+    CANONICAL_MODEL,
+    FREE,
+    canonical_graph,
+    does,
+    five_lines,
+    graph_for,
+    peft_graph,
+)
 
 from taskpar_kernel.errors import UsageError
 from taskpar_kernel.planning.choose import POLICIES, choose_plan
 from taskpar_kernel.planning.communication import CommunicationModel
-from taskpar_kernel.planning.graph import Edge, Task, graph_of, task_graph
+from taskpar_kernel.planning.graph import Edge, Task, flatten, graph_of, task_graph
 from taskpar_kernel.planning.policies.heft import heft
+from taskpar_kernel.planning.policies.listing import listing
 from taskpar_kernel.planning.policies.online import online
+from taskpar_kernel.planning.policies.peft import optimistic_costs_s, peft
 from taskpar_kernel.planning.policies.serial import serial
+from taskpar_kernel.settings import ALLOWED
 
 MODEL = CommunicationModel()
 
@@ -45,6 +56,25 @@ def test_the_published_example():
     ]
 
 
+def test_the_published_example_of_peft():
+    flat = flatten(peft_graph())
+    assert optimistic_costs_s(flat, 3, CANONICAL_MODEL) == [
+        [64, 68, 86],
+        [42, 39, 42],
+        [27, 41, 43],
+        [42, 39, 50],
+        [28, 37, 28],
+        [42, 39, 44],
+        [13, 16, 22],
+        [13, 16, 33],
+        [13, 16, 20],
+        [0, 0, 0],
+    ]
+    plan = peft(peft_graph(), 3, CANONICAL_MODEL).verify()
+    assert plan.makespan == 122.0
+    assert heft(peft_graph(), 3, CANONICAL_MODEL).makespan == 133.0
+
+
 def test_insertion_uses_a_gap():
     # Task 2 waits at place 0 for task 1, which is elsewhere; task 3, placed last, fits in before.
     costs = [(1.0, 100.0), (200.0, 5.0), (1.0, 200.0), (2.0, 100.0)]
@@ -57,7 +87,7 @@ def test_insertion_uses_a_gap():
 # The troubles of earlier work: each was once wrong in a generator of parallel scripts.
 
 
-@pytest.mark.parametrize("policy", ["heft", "online", "auto"])
+@pytest.mark.parametrize("policy", ["heft", "peft", "online", "auto"])
 def test_the_first_line_feeds_all_the_others(policy):
     graph = graph_for(does(writes="d"), *(does("d", f"v{n}") for n in range(6)))
     plan = choose_plan(graph, 2, policy).verify()
@@ -65,7 +95,7 @@ def test_the_first_line_feeds_all_the_others(policy):
     assert plan.makespan < (3.1 if policy == "heft" else 4.1)  # serially 7
 
 
-@pytest.mark.parametrize("policy", [heft, online])
+@pytest.mark.parametrize("policy", [heft, peft, online, listing])
 def test_results_are_gathered_at_home(policy):
     graph = graph_for(*(does(writes=f"v{n}") for n in range(4)), sizes={"v3": 2_000_000_000})
     plan = policy(graph, 3, MODEL).verify()
@@ -78,7 +108,7 @@ def test_results_are_gathered_at_home(policy):
     )
 
 
-@pytest.mark.parametrize("policy", [heft, online])
+@pytest.mark.parametrize("policy", [heft, peft, online, listing])
 def test_a_variable_that_two_workers_need_is_sent_to_both(policy):
     # Line 1 must run at home; home is then busy, so both users of `d` are on workers.
     graph = graph_for(
@@ -114,7 +144,7 @@ def test_a_variable_is_sent_once_to_a_worker_that_uses_it_twice():
 # The script of 2018.
 
 
-@pytest.mark.parametrize("policy", ["heft", "online"])
+@pytest.mark.parametrize("policy", ["heft", "peft", "online", "listing"])
 def test_five_lines(policy):
     plan = choose_plan(five_lines(), 2, policy).verify()
     assert plan.makespan == pytest.approx(3.0, abs=0.01)
@@ -181,7 +211,7 @@ def test_an_unknown_place_has_no_script():
 # Home.
 
 
-@pytest.mark.parametrize("policy", [heft, online])
+@pytest.mark.parametrize("policy", [heft, peft, online, listing])
 def test_home_walks_the_cell_in_order(policy):
     graph = graph_for(
         does(writes="a"), does(writes="b"), does(home=True), does(), cost_s=[2.0, 3.0, 1.0, 2.0]
@@ -192,13 +222,13 @@ def test_home_walks_the_cell_in_order(policy):
     assert plan.placements[3].start_s < 3.0, "what follows need not wait for home"
 
 
-@pytest.mark.parametrize("policy", [heft, online, serial])
+@pytest.mark.parametrize("policy", list(POLICIES.values()))
 def test_home_tasks_stay_at_home(policy):
     graph = graph_for(*[does(home=True)] * 4)
     assert places(policy(graph, 3, MODEL).verify()) == [0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("policy", [heft, online])
+@pytest.mark.parametrize("policy", [heft, peft, online, listing])
 def test_large_values_keep_work_at_home(policy):
     # Reading takes longer to send than to use: two seconds for four gigabytes.
     graph = graph_for(
@@ -252,8 +282,12 @@ def test_auto_takes_the_better_of_the_policies():
     assert auto.makespan == min(choose_plan(graph, 2, name).makespan for name in POLICIES)
 
 
+def test_settings_allow_every_policy():
+    assert tuple(POLICIES) == ALLOWED["policy"]
+
+
 def test_an_unknown_policy():
-    with pytest.raises(UsageError, match="allowed are auto, heft, online, serial"):
+    with pytest.raises(UsageError, match="allowed are auto, heft, peft, online, listing, serial"):
         choose_plan(five_lines(), 2, "magic")
 
 

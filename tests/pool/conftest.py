@@ -1,24 +1,16 @@
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
+from pool_fronts import LIMIT_S, Front
 
 from taskpar_kernel.pool.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-LIMIT_S = 15.0
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -41,56 +33,6 @@ def wait_until() -> Callable[..., float]:
         return time.monotonic() - start_s
 
     return wait
-
-
-def alive(pid: int) -> bool:
-    """Whether `pid` runs (a zombie does not)."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
-class Front:
-    """Another process that owns a pool; it prints one line of JSON when its workers are up."""
-
-    PROGRAM = """
-import json, sys, threading
-from taskpar_kernel.pool.pool import Pool
-pool = Pool(2)
-pool.wait_ready(20)
-for code in sys.argv[1:]:
-    pool.run(1, code)
-if len(sys.argv) > 1:
-    pool.gather(2, "__name__")
-print(json.dumps({
-    "pids": [w.pid for w in pool.describe()],
-    "folders": [pool._link.folder, pool._link.segments],
-}), flush=True)
-sys.stdin.readline()
-"""
-
-    def __init__(self, *codes: str):
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", self.PROGRAM, *codes],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            text=True,
-        )
-        assert self.process.stdout is not None
-        told = json.loads(self.process.stdout.readline())
-        self.workers: list[int] = told["pids"]
-        self.folders = [Path(f) for f in told["folders"]]
-
-    def end_cleanly(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 @pytest.fixture

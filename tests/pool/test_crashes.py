@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from conftest import LIMIT_S
+from pool_fronts import LIMIT_S
 
 from taskpar_kernel.errors import PoolError, RemoteError, TaskParError, WorkerLost
 from taskpar_kernel.model.ids import HOME, Key, Place, Ticket

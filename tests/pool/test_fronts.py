@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from conftest import LIMIT_S, Front, alive
+from pool_fronts import LIMIT_S, Front, alive
 
 from taskpar_kernel.errors import WorkerLost
 from taskpar_kernel.pool import folder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from conftest import LIMIT_S, alive
+from pool_fronts import LIMIT_S, alive
 
 from taskpar_kernel.errors import PoolError, ReceiveTimeout, RemoteError, UsageError
 from taskpar_kernel.pool.pool import Pool

@@ -192,7 +192,7 @@ COMPLETIONS = {
     "%taskpar graph --f": ["--format"],
     "%taskpar graph --format ": ["html", "text", "svg", "dot", "mermaid"],
     "%taskpar graph --format m": ["mermaid"],
-    "%taskpar plan --policy ": ["auto", "heft", "online", "serial"],
+    "%taskpar plan --policy ": ["auto", "heft", "peft", "online", "listing", "serial"],
     "%taskpar last --text ": ["--json", "--trace", "--save", "--help"],
     "%taskpar verify --a": ["--all"],
     "%taskpar help wo": ["workers"],

@@ -1,4 +1,4 @@
-"""The one interface of all policies."""
+"""The one interface of all policies, and of what they have placed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from taskpar_kernel.planning.communication import CommunicationModel
     from taskpar_kernel.planning.plan import Plan
+    from taskpar_kernel.planning.schedule import Placement
 
 
 class Policy(Protocol):
@@ -20,4 +21,17 @@ class Policy(Protocol):
 
     def __call__(self, graph: nx.DiGraph, places: int, model: CommunicationModel, /) -> Plan:
         """Return a plan of `graph` for this many places, home included."""
+        ...
+
+
+class Placed(Protocol):
+    """What a policy has placed, before a plan is made of it."""
+
+    @property
+    def done_s(self) -> float:
+        """When everything is done, and at home if there is one."""
+        ...
+
+    def placements(self) -> list[Placement]:
+        """Return where and when each task runs, in program order."""
         ...

@@ -31,20 +31,21 @@ FREE_OF_CHARGE = CommunicationModel(latency_s=0.0, bytes_per_s=math.inf, dispatc
 
 def online(graph: nx.DiGraph, places: int, model: CommunicationModel) -> Plan:
     """Return the plan that on-line scheduling would arrive at; O((tasks + edges) log tasks)."""
-    flat = flatten(graph)
+    clock = online_clock(flatten(graph), places, model)
+    return plan_of(graph, places, model, "online", clock.placements())
+
+
+def online_clock(flat: Flat, places: int, model: CommunicationModel) -> Clock:
+    """Return the tasks of a flattened graph as they go when scheduled on-line."""
     equal = replace(
         flat, tasks=[replace(task, cost_s=1.0, place_costs_s=()) for task in flat.tasks]
     )
-    clock = _Clock(flat, flat_ranks(equal, places, FREE_OF_CHARGE), places, model)
+    clock = Clock(flat, flat_ranks(equal, places, FREE_OF_CHARGE), places, model)
     clock.run()
-    placements = [
-        Placement(task.id, Place(clock.place[number]), clock.start_s[number], clock.end_s[number])
-        for number, task in enumerate(flat.tasks)
-    ]
-    return plan_of(graph, places, model, "online", placements)
+    return clock
 
 
-class _Clock:
+class Clock:
     """What has begun and ended by now. Tasks are positions in program order."""
 
     def __init__(
@@ -63,7 +64,24 @@ class _Clock:
         self._cursor = 0
         self._home_goes_first = flat.home
 
+    @property
+    def done_s(self) -> float:
+        """When everything is done, and at home if there is one."""
+        if self._flat.home:
+            return max((self._at_home_s(number) for number in range(len(self.place))), default=0.0)
+        return max(self.end_s, default=0.0)
+
+    def placements(self) -> list[Placement]:
+        """Return where and when each task ran, in program order."""
+        return [
+            Placement(task.id, Place(place), start_s, end_s)
+            for task, place, start_s, end_s in zip(
+                self._flat.tasks, self.place, self.start_s, self.end_s, strict=True
+            )
+        ]
+
     def run(self) -> None:
+        """Go from event to event until everything has ended."""
         for number, waits_for in enumerate(self._waits_for):
             if not waits_for:
                 self._make_ready(number)

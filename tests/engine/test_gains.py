@@ -1,0 +1,48 @@
+"""An outcome is a loss if handing it over takes longer than the work in it."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from taskpar_kernel.analysis.decompose import decompose
+from taskpar_kernel.engine.gains import Gains, Spent
+from taskpar_kernel.model.steps import Unit
+
+
+@pytest.fixture
+def step() -> Unit:
+    (top,) = decompose(ast.parse("x = f(1)").body, {"f": len})
+    (unit,) = top.steps
+    assert isinstance(unit, Unit)
+    return unit
+
+
+LOSS = Spent(work_s=0.04, worked_s=0.04, home_s=0.03, worker_s=0.1)
+GAIN = Spent(work_s=1.0, worked_s=1.0, home_s=0.03, worker_s=0.1)
+
+
+@pytest.mark.parametrize(
+    ("spent", "cores", "loss"),
+    [
+        (LOSS, 2, True),
+        (LOSS, 8, False),
+        (GAIN, 2, False),
+        (Spent(0.04, 0.04, home_s=0.05, worker_s=0.0), 64, True),
+        (Spent(0.3, 0.0, home_s=0.002, worker_s=0.005), 1, False),  # it sleeps
+        (Spent(0.3, 0.3, home_s=0.002, worker_s=0.005), 1, True),
+        (Spent(1.0, 2.0, home_s=0.0, worker_s=0.0), 2, True),  # it uses both cores by itself
+    ],
+)
+def test_loss(spent: Spent, cores: int, *, loss: bool) -> None:
+    assert spent.is_loss(cores) is loss
+
+
+def test_two_losses_in_a_row_are_enough(step: Unit) -> None:
+    gains = Gains(2)
+    for spent in (LOSS, GAIN, LOSS):
+        gains.observe(step, spent)
+        assert gains.pays(step)
+    gains.observe(step, LOSS)
+    assert not gains.pays(step)
