@@ -284,14 +284,15 @@ class Door:
         from taskpar_kernel.analysis.patched import patched_packages, use_of  # with the engine
 
         namespace = self._shell.user_ns
-        note("".join([*self._unnoted, *lines]), namespace)
+        source = "".join(lines)
+        note("".join([*self._unnoted, source]), namespace)
         self._unnoted = []
-        self._patched |= patched_packages(nodes, namespace)
+        self._patched |= patched_packages(nodes, namespace, source)
         package = use_of(nodes, namespace, self._patched)
         if package:
             text = f"`{package}` was changed from outside, and workers have it unchanged"
             return Refusal("cell-patched", text, (package,))
-        text = watches_lifetimes(nodes, namespace)
+        text = watches_lifetimes(nodes, namespace, source)
         return Refusal("cell-lifetimes", text) if text else None
 
     def explained(self, record: RunRecord) -> RunRecord:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from taskpar_kernel.analysis.shapes import VALUE
+from taskpar_kernel.analysis.trees import walk
 from taskpar_kernel.model.effects import Effects
 from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, Unit
@@ -166,8 +167,8 @@ def _may_be_view(step: Unit) -> bool:
     """Whether a cheap statement may only name a part of something: that does not travel."""
     if not step.trivial:
         return False
-    called = {id(n.func) for n in ast.walk(step.node) if isinstance(n, ast.Call)}
-    parts = (n for n in ast.walk(step.node) if id(n) not in called)
+    called = {id(n.func) for n in walk(step.node) if isinstance(n, ast.Call)}
+    parts = (n for n in walk(step.node) if id(n) not in called)
     value = getattr(step.node, "value", None)
     return isinstance(value, ast.Name) or any(
         isinstance(n, ast.Subscript | ast.Attribute) for n in parts

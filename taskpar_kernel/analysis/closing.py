@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from taskpar_kernel.analysis.resolve import own
 from taskpar_kernel.analysis.sources import Node, node_of
+from taskpar_kernel.analysis.trees import walk
 
 _GUARDS: Final = (ast.Try, ast.TryStar, ast.With, ast.AsyncWith)
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -74,7 +75,7 @@ def _functions(
                 if node is not None:
                     yield function.__name__, node
     for statement in nodes:
-        for part in ast.walk(statement):
+        for part in walk(statement):
             if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 yield part.name, part
 
@@ -111,7 +112,7 @@ def _same_scope(node: ast.AST) -> Iterator[ast.AST]:
 
 def _given_away(nodes: Iterable[ast.AST], names: set[str]) -> Iterator[str]:
     """Give the calls of such functions whose generator is not used up on the spot."""
-    parts = [part for node in nodes for part in ast.walk(node)]
+    parts = list(walk(*nodes))
     used_up = {id(call) for part in parts for call in _used_up(part)}
     for part in parts:
         if isinstance(part, ast.Call) and id(part) not in used_up:
@@ -122,7 +123,7 @@ def _given_away(nodes: Iterable[ast.AST], names: set[str]) -> Iterator[str]:
 
 
 def _used_up(node: ast.AST) -> list[ast.expr]:
-    if isinstance(node, ast.For) and not any(isinstance(n, ast.Break) for n in ast.walk(node)):
+    if isinstance(node, ast.For) and not any(isinstance(n, ast.Break) for n in walk(node)):
         return [node.iter]
     if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp)):
         return [generator.iter for generator in node.generators]

@@ -194,6 +194,8 @@ class _Decomposer(Compounds):
             return [] if loop is None else [loop]
         if isinstance(node, ast.FunctionDef | ast.ClassDef | _BLOCKS):
             return []
+        if not has_several_calls(node):  # nor a comprehension, nor a function to apply
+            return []
         saved = self.next_id
         loops = [s for s in self.parts(arguments(node), scope) if isinstance(s, LoopStep)]
         if any(loop.node in self.taken for loop in loops) or not loops:
@@ -247,8 +249,10 @@ class _Decomposer(Compounds):
                 local = bindings_of(made.body, parameters_of(made.args)).local
         if not isinstance(node, ast.FunctionDef):
             return False
-        inside = decompose_function(node, local, self.objects, 0)
-        return bool(inside.loops or inside.spans)
+        if node not in self.openable:
+            inside = decompose_function(node, local, self.objects, 0)
+            self.openable[node] = bool(inside.loops or inside.spans)
+        return self.openable[node]
 
     def statement(
         self, node: ast.stmt, effects: Effects, scope: Scope, *, shown: bool = False

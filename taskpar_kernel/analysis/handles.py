@@ -15,6 +15,7 @@ from types import FrameType, FunctionType, GeneratorType, ModuleType, TracebackT
 from typing import Any, Final
 
 from taskpar_kernel.analysis.resolve import own
+from taskpar_kernel.analysis.trees import walk
 from taskpar_kernel.model.effects import Blocker
 
 _LOOKED_AT = 50
@@ -91,7 +92,7 @@ def read_handles(
 
 def name_node(node: ast.AST, name: str) -> ast.AST:
     """Find where `name` appears in `node`, to tell the line."""
-    for each in ast.walk(node):
+    for each in walk(node):
         if isinstance(each, ast.Name) and each.id == name:
             return each
     return node

@@ -12,6 +12,7 @@ import itertools
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from taskpar_kernel.analysis.trees import walk
 from taskpar_kernel.analysis.values import MISSING, SCALARS
 
 if TYPE_CHECKING:
@@ -57,13 +58,13 @@ def plain_condition(node: ast.expr) -> bool:
     """
     return all(
         isinstance(part, _CONDITION) and not isinstance(part, ast.Pow | ast.LShift | ast.MatMult)
-        for part in ast.walk(node)
+        for part in walk(node)
     )
 
 
 def scalars_only(node: ast.expr, values: Mapping[str, object]) -> bool:
     """Whether all names in a plain condition are bound to scalars in `values`."""
-    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    names = {part.id for part in walk(node) if isinstance(part, ast.Name)}
     return all(type(values.get(name, MISSING)) in SCALARS for name in names)
 
 

@@ -13,14 +13,20 @@ from typing import Any
 
 from taskpar_kernel.analysis.closing import holds_waiting
 from taskpar_kernel.analysis.hooks import closes
+from taskpar_kernel.analysis.trees import may_hold, walk
 
 _WEAK = frozenset({"weakref", "_weakref", "_weakrefset"})
 
 
-def watches_lifetimes(nodes: Sequence[ast.stmt], namespace: Mapping[str, Any]) -> str:
-    """Return why the cell may notice how long objects live, or ''; O(nodes + names)."""
-    for node in nodes:
-        for part in ast.walk(node):
+def watches_lifetimes(
+    nodes: Sequence[ast.stmt], namespace: Mapping[str, Any], text: str = ""
+) -> str:
+    """Return why the cell may notice how long objects live, or ''; O(nodes + names).
+
+    `text`: the source of `nodes`, if it is known.
+    """
+    for node in nodes if may_hold(text, "weakref", "__del__") else ():
+        for part in walk(node):
             if _imports_weak(part) or (isinstance(part, ast.Name) and part.id in _WEAK):
                 return f"line {node.lineno}: weak references show how long objects live"
             if isinstance(part, ast.FunctionDef) and part.name == "__del__":

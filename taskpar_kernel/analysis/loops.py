@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from taskpar_kernel.analysis.iterables import harmless, only_once, plain_condition
 from taskpar_kernel.analysis.shapes import names_in, plain_names
+from taskpar_kernel.analysis.trees import walk
 from taskpar_kernel.model.effects import Effects, Scope
 from taskpar_kernel.model.steps import Comprehension, HomeStep, LoopStep, Step, Unit
 
@@ -70,7 +71,7 @@ def may_be_harmless(node: ast.expr, scope: Scope) -> bool:
     if harmless(node, scope):
         return True
     guesses: dict[str, object] = {n: [] for n in names_in(node) & scope.opaque}
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name):
             if part.value.id in guesses and part.attr in {"items", "keys", "values"}:
                 guesses[part.value.id] = {}

@@ -41,6 +41,8 @@ class Maker:
         self.objects = objects
         self.methods: dict[str, FunctionType] | None = None
         """The methods of the notebook's classes by name, once asked for."""
+        self.openable: dict[ast.FunctionDef, bool] = {}
+        """Whether a function of the notebook has something in it that could overlap."""
         self.local: frozenset[str] = frozenset()
         """The names of the function whose body is taken apart; empty: it is the notebook's."""
         self.together: dict[ast.AST, Together] = {}

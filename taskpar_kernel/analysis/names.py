@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from taskpar_kernel.analysis.trees import walk
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -157,7 +159,7 @@ def target_names(target: ast.AST) -> frozenset[str]:
     """Give the plain names bound by an assignment target."""
     return frozenset(
         node.id
-        for node in ast.walk(target)
+        for node in walk(target)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     )
 

@@ -15,14 +15,22 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from taskpar_kernel.analysis.sources import global_names
+from taskpar_kernel.analysis.trees import may_hold, walk
 
 _MOST = 10_000
 """So many members of containers are looked at; a cell that can reach more is taken to use all."""
 
 
-def patched_packages(nodes: Sequence[ast.stmt], namespace: Mapping[str, Any]) -> frozenset[str]:
-    """Return the top-level packages that have an attribute stored or deleted; O(nodes)."""
-    parts = [part for node in nodes for part in ast.walk(node)]
+def patched_packages(
+    nodes: Sequence[ast.stmt], namespace: Mapping[str, Any], text: str = ""
+) -> frozenset[str]:
+    """Return the top-level packages that have an attribute stored or deleted; O(nodes).
+
+    `text`: the source of `nodes`, if it is known.
+    """
+    if not may_hold(text, ".", "setattr", "delattr"):
+        return frozenset()
+    parts = list(walk(*nodes))
     stored = list(_stored_on(parts))
     if not stored:
         return frozenset()
@@ -42,7 +50,7 @@ def use_of(
         return ""
     if "builtins" in packages:  # everything reads them
         return "builtins"
-    parts = [part for node in nodes for part in ast.walk(node)]
+    parts = list(walk(*nodes))
     for _, origin in _imported(parts):
         if origin.partition(".")[0] in packages:
             return origin.partition(".")[0]

@@ -15,6 +15,7 @@ from taskpar_kernel.analysis.handles import name_node, read_handles
 from taskpar_kernel.analysis.ledger import Ledger, Level
 from taskpar_kernel.analysis.names import Frame, FrameKind, bindings_of
 from taskpar_kernel.analysis.statements import STATEMENTS
+from taskpar_kernel.analysis.trees import walk
 from taskpar_kernel.analysis.walk import Grammar, Session, Walk, is_code
 from taskpar_kernel.model.effects import Blocker, Effects, Reason
 
@@ -59,7 +60,7 @@ def _assumed(ledger: Ledger, scope: Scope) -> tuple[tuple[str, object], ...]:
 def _too_deep(node: ast.AST) -> Effects:
     """Give up on a node nested too deeply: every name in it may be read, written and changed."""
     names = bindings_of([node])
-    reads = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    reads = {each.id for each in walk(node) if isinstance(each, ast.Name)}
     reason = Reason(Blocker.UNKNOWN, "nested too deeply", getattr(node, "lineno", 1))
     return Effects(
         reads=frozenset(reads),

@@ -11,6 +11,8 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from taskpar_kernel.analysis.trees import walk
+
 if TYPE_CHECKING:
     from taskpar_kernel.model.effects import Scope
     from taskpar_kernel.model.steps import Comprehension
@@ -29,7 +31,7 @@ def has_handlers(node: ast.stmt) -> bool:
     """
     kinds = (ast.Try, ast.TryStar, ast.With)
     compound = isinstance(node, (ast.For, ast.While, ast.If, ast.Match, *kinds))
-    return compound and any(isinstance(n, kinds) for n in ast.walk(node))
+    return compound and any(isinstance(n, kinds) for n in walk(node))
 
 
 def keeps_home(node: ast.stmt) -> bool:
@@ -110,7 +112,7 @@ def plain_names(target: ast.expr) -> frozenset[str] | None:
 
 def names_in(node: ast.expr) -> frozenset[str]:
     """Return all names in an expression."""
-    return frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
+    return frozenset(n.id for n in walk(node) if isinstance(n, ast.Name))
 
 
 def head_of(node: ast.For) -> ast.For:
@@ -121,7 +123,7 @@ def head_of(node: ast.For) -> ast.For:
 def has_several_calls(node: ast.stmt) -> bool:
     """Whether the statement holds two calls, a comprehension, or a function to sort by."""
     calls = 0
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, (*COMPREHENSIONS, ast.GeneratorExp)):
             return True
         if isinstance(part, ast.keyword) and part.arg == "key":
@@ -198,7 +200,7 @@ def without(
 
 def has_calls(node: ast.stmt) -> bool:
     """Whether any call is written in the statement."""
-    return any(isinstance(part, ast.Call) for part in ast.walk(node))
+    return any(isinstance(part, ast.Call) for part in walk(node))
 
 
 def calls_in(expressions: Iterable[ast.expr | None]) -> Iterator[ast.Call]:
@@ -223,7 +225,7 @@ def bound_in(node: ast.AST) -> frozenset[str]:
     stored = (ast.Store, ast.Del)
     return frozenset(
         part.id
-        for part in ast.walk(node)
+        for part in walk(node)
         if isinstance(part, ast.Name) and isinstance(part.ctx, stored)
     )
 
@@ -232,7 +234,7 @@ def declared_elsewhere(node: ast.FunctionDef) -> frozenset[str]:
     """Return the names that a function declares global or nonlocal."""
     return frozenset(
         name
-        for part in ast.walk(node)
+        for part in walk(node)
         if isinstance(part, ast.Global | ast.Nonlocal)
         for name in part.names
     )
@@ -241,4 +243,4 @@ def declared_elsewhere(node: ast.FunctionDef) -> frozenset[str]:
 def makes_functions(node: ast.expr) -> bool:
     """Whether evaluating the expression may make a function or generator bound to its scope."""
     kinds = (ast.Lambda, ast.GeneratorExp, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
-    return any(isinstance(part, kinds) for part in ast.walk(node))
+    return any(isinstance(part, kinds) for part in walk(node))

@@ -13,6 +13,7 @@ from types import CodeType
 from typing import TYPE_CHECKING
 
 from taskpar_kernel.analysis.names import FunctionNode
+from taskpar_kernel.analysis.trees import walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def _index(filename: str) -> _Index:
 
 
 def _functions(tree: ast.AST) -> Iterator[tuple[str, int, Node]]:
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
             yield node.name, first, node

@@ -12,6 +12,7 @@ from types import GeneratorType
 
 from taskpar_kernel.analysis.iterables import harmless, plain_condition
 from taskpar_kernel.analysis.shapes import bound_in, names_in, plain_names
+from taskpar_kernel.analysis.trees import walk
 from taskpar_kernel.model.effects import Blocker, Effects, Scope
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.steps import Comprehension, HomeStep, LoopStep, Step, Unit, flat
@@ -183,7 +184,7 @@ def _line(step: Unit | HomeStep, name: str) -> int:
     """Return the line on which a step binds a name, or its first one."""
     node = step.node
     if isinstance(node, ast.stmt) and name in bound_in(node):
-        for part in ast.walk(node):
+        for part in walk(node):
             if isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Store):
                 return part.lineno
     return step.line

@@ -21,6 +21,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.analysis.decompose import decompose
+from taskpar_kernel.analysis.trees import walk
 from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.cell import CellRun
 from taskpar_kernel.engine.costs import Costs
@@ -525,13 +526,13 @@ def _awaits(node: ast.stmt) -> bool:
     kinds = ast.Await | ast.AsyncFor | ast.AsyncWith | ast.Yield | ast.YieldFrom | ast.Return
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return False
-    return any(isinstance(n, kinds) for n in ast.walk(node))
+    return any(isinstance(n, kinds) for n in walk(node))
 
 
 def _calls(node: ast.stmt) -> bool:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return False
-    return any(isinstance(n, ast.Call) for n in ast.walk(node))
+    return any(isinstance(n, ast.Call) for n in walk(node))
 
 
 __all__ = ["HOME", "Session", "last_run"]
