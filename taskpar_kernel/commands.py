@@ -57,6 +57,7 @@ class _Asked:
         """Return the record of the last cell."""
         from taskpar_kernel.engine.session import last_run  # with the engine
 
+        self.door.take_in_early()
         return self.door.explained(last_run())
 
     def code(self) -> tuple[str, str]:
@@ -230,7 +231,9 @@ def run(magics: Any, line: str, cell: str | None = None) -> None:
         ShellUsageError: the line is wrong, or what it asks for is not there.
     """
     words = _words(line)
-    name = words[0] if words else "last"
+    if not words or words[0].startswith("-"):
+        words = ["last", *words]
+    name = words[0]
     if name not in COMMANDS:
         allowed = ", ".join(COMMANDS)
         raise ShellUsageError(f"%taskpar: unknown subcommand {name!r}; allowed are {allowed}")

@@ -216,11 +216,8 @@ class Door:
         begin_s = time.monotonic()
         if self._session is None:  # the first cell does not wait for the engine to be imported
             failed = await native(nodelist, cell_name, interactivity, compiler, result)
-            ran = (tuple(nodelist), time.monotonic() - begin_s)
-            with self._making:  # the thread that starts the workers may have made it meanwhile
-                self._early, session = ran, self._session
-            if session is not None:
-                session.ran_natively(*ran)
+            if not _is_own_magic(nodelist):
+                self._ran_early(tuple(nodelist), time.monotonic() - begin_s)
             self._note_patches(nodelist)
             self._unnoted += self._noted(nodelist, cell_name)
             return failed
@@ -252,6 +249,12 @@ class Door:
             return False
         finally:
             self._inside = False
+
+    def _ran_early(self, nodes: tuple[ast.stmt, ...], wall_s: float) -> None:
+        with self._making:  # the thread that starts the workers may have made it meanwhile
+            self._early, session = (nodes, wall_s), self._session
+        if session is not None:
+            session.ran_natively(nodes, wall_s)
 
     def _noted(self, nodes: Sequence[ast.stmt], cell_name: str) -> list[str]:
         """Return the lines of a cell; what is asked later is asked of it."""
@@ -294,6 +297,11 @@ class Door:
             return Refusal("cell-patched", text, (package,))
         text = watches_lifetimes(nodes, namespace, source)
         return Refusal("cell-lifetimes", text) if text else None
+
+    def take_in_early(self) -> None:
+        """Let the session know of a cell that ran before it was there, as it is asked about now."""
+        if self._early is not None:
+            _ = self.session
 
     def explained(self, record: RunRecord) -> RunRecord:
         """Return the record of the last cell, with the reason for running all of it serially."""

@@ -63,6 +63,30 @@ def test_nbconvert_records_what_a_serial_run_gives(notebook: Path) -> None:
     assert times["iopub.status.busy"] < times["iopub.status.idle"]
 
 
+def test_papermill_records_the_same_and_sets_parameters(notebook: Path) -> None:
+    whole = json.loads(notebook.read_text())
+    whole["cells"].insert(0, {**whole["cells"][0], "id": "p", "source": "s = 1"})
+    whole["cells"][0]["metadata"] = {"tags": ["parameters"]}
+    whole["cells"][2]["source"] = "a = nap(s)\nb = nap(0.2)\na + b"
+    notebook.write_text(json.dumps(whole))
+    words = ("papermill", "n.ipynb", "out.ipynb", "-p", "s", "0.5", "--no-progress-bar")
+    jupyter(*words, folder=notebook.parent)
+    cells = json.loads((notebook.parent / "out.ipynb").read_text())["cells"]
+    assert [c["metadata"]["papermill"]["status"] for c in cells] == ["completed"] * 4
+    (output,) = cells[3]["outputs"]
+    assert output["data"]["text/plain"] == ["0.7"]
+
+
+def test_jupyter_console(tmp_path: Path) -> None:
+    typed = "a = 6\nprint(a * 7)\n%taskpar --text\nexit\n"
+    words = ("jupyter", "console", "--kernel", "taskpar", "--simple-prompt")
+    said = jupyter(*words, folder=tmp_path, typed=typed)
+    assert "%taskpar tells" in said, "the banner"
+    assert "42\n" in said
+    assert "all at home" in said
+    assert "Traceback" not in said
+
+
 def test_jupyter_run(tmp_path: Path) -> None:
     (tmp_path / "r.py").write_text("print(6 * 7)\n")
     said = jupyter("jupyter", "run", "--kernel", "taskpar", "r.py", folder=tmp_path)

@@ -66,8 +66,18 @@ def test_before_any_cell(fresh: Front, line: str) -> None:
     assert "no cell has run under taskpar yet" in error_of(fresh.run(line))
 
 
+def test_a_cell_that_ran_before_the_workers_were_there(tmp_path: Path) -> None:
+    """The first cell does not wait for the engine; asked at once, it is told of."""
+    with Front("taskpar", tmp_path / "cwd", TASKPAR_WORKERS="2") as front:
+        assert front.run("a = 6").status == "ok"
+        told = [text_of(front.run(line)) for line in ("%taskpar why --text", "%taskpar --text")]
+    assert "the cell   0.0" in told[0], "not of the question itself"
+    assert told[1].startswith("1 statement, all at home")
+
+
 WRONG = {
     "%taskpar frobnicate": "%taskpar: unknown subcommand 'frobnicate'; allowed are on, off, last,",
+    "%taskpar --foo": "%taskpar last: unrecognized arguments: --foo. Usage: %taskpar last [--",
     "%taskpar last --foo": "%taskpar last: unrecognized arguments: --foo. Usage: %taskpar last [--",
     "%taskpar why --foo": "Usage: %taskpar why [--text] [--json]",
     "%taskpar last --text --json": "--text or --json, not both",
