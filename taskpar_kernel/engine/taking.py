@@ -267,8 +267,9 @@ class Taking:
                 if limit_s and waited_s > limit_s:
                     attempt.lost = f"did not end within {limit_s:g} s"
                     break
-                if waited_s > _LIVE_S:
-                    attempt.shown = self._session.relay.show_live(attempt.outputs, attempt.shown)
+                if waited_s > _LIVE_S and len(attempt.outputs) > attempt.shown:
+                    if why := self._show_live(attempt, instance, scene, names):
+                        return why
                 over = len(dispatch.attempts) - len(others)
                 if over != seen:  # somebody has room, or has made what another needs
                     if self._peek(Moment(bold=True, idle=True)):
@@ -281,6 +282,23 @@ class Taking:
         finally:
             self.waiting = False
             self.waited_s += time.monotonic() - begin_s
+        return None
+
+    def _show_live(
+        self, attempt: AttemptRecord, instance: Instance, scene: Scene, names: Mapping[str, Any]
+    ) -> Refusal | None:
+        """Show what it has put out so far, if it ran from what home has now; else return why not.
+
+        Home stands still until it is over, so what it reads cannot change any more.
+        """
+        if not attempt.shown:
+            replica = attempt.replica
+            if replica is not None and not replica.at_home and attempt.gate is None:
+                return None  # what its prelude made is not known before it ends
+            with self._session.lock:
+                if why := self._stale(attempt, instance, scene, names):
+                    return why
+        attempt.shown = self._session.relay.show_live(attempt.outputs, attempt.shown)
         return None
 
     def _let_pass(
