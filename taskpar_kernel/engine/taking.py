@@ -267,9 +267,8 @@ class Taking:
                 if limit_s and waited_s > limit_s:
                     attempt.lost = f"did not end within {limit_s:g} s"
                     break
-                if waited_s > _LIVE_S and len(attempt.outputs) > attempt.shown:
-                    if why := self._show_live(attempt, instance, scene, names):
-                        return why
+                if waited_s > _LIVE_S and (why := self._show_live(attempt, instance, scene, names)):
+                    return why
                 over = len(dispatch.attempts) - len(others)
                 if over != seen:  # somebody has room, or has made what another needs
                     if self._peek(Moment(bold=True, idle=True)):
@@ -291,6 +290,8 @@ class Taking:
 
         Home stands still until it is over, so what it reads cannot change any more.
         """
+        if len(attempt.outputs) == attempt.shown:
+            return None
         if not attempt.shown:
             replica = attempt.replica
             if replica is not None and not replica.at_home and attempt.gate is None:
