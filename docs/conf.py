@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sphinx.application import Sphinx
+
 from taskpar_kernel import __version__
 
 project = "taskpar_kernel"
@@ -32,3 +34,27 @@ html_logo = str(Path(__file__).resolve().parents[1] / "kernelspec" / "logo-svg.s
 html_copy_source = False
 html_show_copyright = False
 html_theme_options = {"sidebar_hide_name": True}
+
+
+_ATTRIBUTES = {"attribute", "property", "data"}
+
+
+def setup(app: Sphinx) -> None:
+    """Leave docstrings of attributes as they are written.
+
+    Napoleon takes what stands before a colon for a type; so a copy is made before its turn
+    (priority 500), and put back after it.
+    """
+    kept: list[list[str]] = []
+
+    def keep(_app: Sphinx, what: str, _n: str, _o: object, _options: object, it: list[str]) -> None:
+        kept[:] = [list(it)] if what in _ATTRIBUTES else []
+
+    def restore(
+        _app: Sphinx, _w: str, _n: str, _o: object, _options: object, it: list[str]
+    ) -> None:
+        if kept:
+            it[:] = kept[0]
+
+    app.connect("autodoc-process-docstring", keep, priority=400)
+    app.connect("autodoc-process-docstring", restore, priority=600)

@@ -22,7 +22,7 @@ from sphinx.cmd.build import main as sphinx
 
 import taskpar_kernel
 from taskpar_kernel import cli, commands, magics
-from taskpar_kernel.settings import ALLOWED, TaskPar
+from taskpar_kernel.settings import TaskPar
 from taskpar_kernel.subcommands import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,8 +38,9 @@ MOVED = {"README.md": "index.md", "CHANGELOG.md": "changes.md"}
 RETURNED = {
     "pool.answers": ("RunResult",),
     "pool.shared": ("WorkerState",),
+    "settings": ("Settings",),
     "analysis.api": ("Analysis", "AnalysedStatement"),
-    "model.effects": ("Effects",),
+    "model.effects": ("Effects", "Reason", "Touch", "Blocker"),
     "planning.plan": ("Plan",),
     "model.run": (
         "RunRecord",
@@ -155,13 +156,10 @@ def _help(heading: str, text: str) -> str:
 
 def _settings_page() -> str:
     """Return the settings as the class `TaskPar` declares them."""
-    rows = ["| setting | environment | default | may be | meaning |", "|---|---|---|---|---|"]
+    rows = ["| setting | environment | default | meaning |", "|---|---|---|---|"]
     for name, trait in TaskPar.class_traits(config=True).items():
         default = "the cores, at least 2" if name == "workers" else f"`{trait.default()!r}`"
-        allowed = ", ".join(ALLOWED.get(name, ())) or trait.info()
-        rows.append(
-            f"| `{name}` | `TASKPAR_{name.upper()}` | {default} | {allowed} | {trait.help} |"
-        )
+        rows.append(f"| `{name}` | `TASKPAR_{name.upper()}` | {default} | {trait.help} |")
     told = (
         "Written from the class `taskpar_kernel.TaskPar`. Which of several values counts is told "
         "in [the overview](index.md#settings)."
@@ -173,13 +171,10 @@ def _reference_page() -> str:
     """Return the directives by which Sphinx takes the reference from the docstrings."""
     package = taskpar_kernel.__name__
     parts = [_title("Reference", "="), "Names that are imported from the package itself."]
-    parts += [
-        _directive(f"{package}.{name}", members=name != "TaskPar")
-        for name in taskpar_kernel.__all__
-    ]
+    parts += [_directive(f"{package}.{name}") for name in taskpar_kernel.__all__]
     parts.append(_title("What they return", "-"))
     for module, names in RETURNED.items():
-        parts += [_directive(f"{package}.{module}.{name}", members=True) for name in names]
+        parts += [_directive(f"{package}.{module}.{name}") for name in names]
     parts.append(_title("Errors", "-"))
     parts.append(f".. automodule:: {package}.errors\n   :members:\n   :show-inheritance:")
     parts.append(_title("Comparing kernels", "-"))
@@ -194,12 +189,15 @@ def _title(text: str, line: str) -> str:
     return f"{text}\n{line * len(text)}"
 
 
-def _directive(name: str, *, members: bool) -> str:
+def _directive(name: str) -> str:
     """Return the directive for a class or function."""
     module, _, attribute = name.rpartition(".")
     found = getattr(importlib.import_module(module), attribute)
-    kind = "class" if isinstance(found, type) else "function"
-    return f".. auto{kind}:: {name}" + ("\n   :members:" if members and kind == "class" else "")
+    if found is TaskPar:  # traitlets hide its signature
+        return f".. autoclass:: {name}()\n   :members: freeze\n\n   Its traits: :doc:`settings`."
+    if isinstance(found, type):
+        return f".. autoclass:: {name}\n   :members:"
+    return f".. autofunction:: {name}"
 
 
 if __name__ == "__main__":

@@ -162,8 +162,8 @@ def test_the_interface_does_what_its_words_say() -> None:
     analysed = _shown("api", "from taskpar_kernel import analyse")
     assert "2 ['clean', 'raw'] → ['left']" in analysed
     assert "run line 3: right = clean(raw, 2)" in _shown("api", "from taskpar_kernel import plan")
-    log = [line.split(maxsplit=2)[2] for line in _shown("api", "print(pool.log(1))").splitlines()]
-    told = [line.split()[0] for line in log if line]
-    assert told[2:] == ["receive", "receive", "run", "send", "send"]
+    log = [line.split() for line in _shown("api", "print(pool.log(1))").splitlines() if line]
+    told = [words[2] for words in log]
+    assert told == ["worker", "ready", "receive", "receive", "run", "send", "send"]
     wrong = _shown("api", "from taskpar_kernel.errors")
     assert wrong.startswith("ZeroDivisionError - division by zero\nthere is no worker 3")

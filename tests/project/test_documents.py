@@ -282,6 +282,19 @@ def test_python_blocks_of_the_readme_run(tmp_path: Path) -> None:
     assert set(promised) <= set(printed)
 
 
+def test_the_readme_tells_the_seconds_of_its_picture() -> None:
+    """The picture is that of the second run in the tutorial; so are the seconds in the table."""
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    sentence = re.compile(
+        r"^4 statements, .*: ([\d.]+) s instead of about ([\d.]+) s", re.MULTILINE
+    )
+    _, second = sentence.findall(page)
+    taken, serial = (float(one) for one in second)
+    text = README.read_text(encoding="utf-8")
+    assert f"; {taken:.1f} s instead of {serial:.0f} s](docs/timeline.svg)" in text
+    assert f"| {serial:.1f} s, one after the other | {taken:.1f} s, side by side |" in text
+
+
 # The site ------------------------------------------------------------------------------------
 
 
