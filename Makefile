@@ -9,7 +9,7 @@ CONFORMANCE := $(OUT)/conformance
 GALLERIES := $(OUT)/galleries
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab browser tutorial conformance equality galleries bench loops clean distclean
+.PHONY: help demo test lab browser tutorial docs conformance equality galleries bench loops clean distclean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,8 +26,11 @@ lab: $(VENV)/.stamp-lab ## open JupyterLab on the tutorial and the flights noteb
 browser: $(VENV)/.stamp-test ## the browser tests alone; screenshots are left in out/screenshots
 	@$(BIN)/python -m pytest tests/browser $(ARGS)
 
-tutorial: $(VENV)/.stamp-demo ## run the tutorial and write its outputs and pictures anew
+tutorial: $(VENV)/.stamp-demo ## run the tutorials and write their pages and pictures anew; ARGS=loops for one
 	@$(BIN)/python docs/make_tutorial.py $(ARGS)
+
+docs: $(VENV)/.stamp-docs ## build the site, with a reference made from the code, in out/site
+	@$(BIN)/python docs/make_site.py $(ARGS)
 
 conformance: $(CONFORMANCE)/venv/.stamp ## ipykernel's and nbclient's own suites: taskpar against the stock kernel
 	@$(CONFORMANCE)/venv/bin/python tests/conformance/run.py --cache $(CONFORMANCE) $(ARGS)
@@ -66,6 +69,11 @@ $(VENV)/.stamp-demo: $(VENV)/.stamp pyproject.toml kernelspec/kernel.json
 $(VENV)/.stamp-test: $(VENV)/.stamp-demo
 	@echo "installing what the tests need"
 	@$(BIN)/python -m pip install --quiet --editable '.[demo,test]'
+	@touch $@
+
+$(VENV)/.stamp-docs: $(VENV)/.stamp-demo
+	@echo "installing what the site needs"
+	@$(BIN)/python -m pip install --quiet --editable '.[demo,docs]'
 	@touch $@
 
 $(VENV)/.stamp-lab: $(VENV)/.stamp-demo

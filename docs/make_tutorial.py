@@ -1,7 +1,7 @@
-"""Run notebooks/tutorial.ipynb and write what it shows: docs/tutorial.md and docs/timeline.svg.
+"""Run the tutorials in `notebooks/` and write what they show: a page each, and their pictures.
 
-The notebook is the source; the page is never written by hand. The picture is the timeline of a cell
-that was planned: the second that `%taskpar` is asked about.
+The notebooks are the source; the pages are never written by hand. A cell whose metadata say
+`"taskpar": {"picture": NAME}` has the picture of what it shows written to `docs/NAME`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import base64
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,57 +19,97 @@ import nbformat
 from taskpar_kernel.testing.observe import KernelRun
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOK = ROOT / "notebooks" / "tutorial.ipynb"
-PAGE = ROOT / "docs" / "tutorial.md"
-PICTURE = ROOT / "docs" / "timeline.svg"
+DOCS = ROOT / "docs"
+NOTEBOOKS = ROOT / "notebooks"
+TUTORIALS = ("tutorial", "loops", "timeline", "no_gain", "api")
+"""In the order in which they are read."""
 _IMAGE = re.compile(r'<img src="data:image/svg\+xml;base64,([^"]+)" alt="([^"]*)"')
-_NOTE = "<!-- written by `make tutorial` from notebooks/tutorial.ipynb -->"
+_NOTEBOOK_LINK = re.compile(r"\]\((\w+)\.ipynb(#[\w-]+)?\)")
+_DOCS_LINK = re.compile(r"\]\(\.\./docs/")
+_WORKERS = 2
 
 
-def main() -> int:
-    """Write both files; return 1 if a cell raised."""
-    cells = asyncio.run(_run(nbformat.read(NOTEBOOK, as_version=4)))
-    if any(output.output_type == "error" for cell in cells for output in cell.get("outputs", ())):
-        print("a cell of the tutorial raised; nothing was written")
-        return 1
-    pictures: list[str] = []
-    parts = [_NOTE]
-    for cell in cells:
-        if cell.cell_type == "markdown":
-            parts.append(cell.source)
-        else:
-            parts += [
-                f"```python\n{cell.source}\n```",
-                *(_shown(o, pictures) for o in cell.outputs),
-            ]
-    PAGE.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
-    PICTURE.write_text(pictures[1], encoding="utf-8")
-    print(f"wrote {PAGE} and {PICTURE}")
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the documents, and its pictures by file name."""
+
+    text: str
+    pictures: dict[str, str]
+
+
+def main(names: list[str]) -> int:
+    """Write the pages of the tutorials named, or of all; return 1 if a cell raised."""
+    for name in names or TUTORIALS:
+        cells = executed(name)
+        raised = [o for c in cells for o in c.get("outputs", ()) if o.output_type == "error"]
+        if raised:
+            print(f"{name}.ipynb: a cell raised {raised[0].ename}: {raised[0].evalue}; no page")
+            return 1
+        page = page_of(name, cells)
+        (DOCS / f"{name}.md").write_text(page.text, encoding="utf-8")
+        for file, picture in page.pictures.items():
+            (DOCS / file).write_text(picture, encoding="utf-8")
+        print("wrote", ", ".join(f"docs/{file}" for file in (f"{name}.md", *page.pictures)))
     return 0
 
 
+def executed(name: str) -> list[nbformat.NotebookNode]:
+    """Return a tutorial's cells with their outputs, of a kernel whose workers were up before."""
+    return asyncio.run(_run(nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)))
+
+
 async def _run(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """Return the cells with their outputs, of a kernel whose workers are up before the first."""
     with TemporaryDirectory() as folder:
-        environ = {"TASKPAR_WORKERS": "2", "TASKPAR_PROGRESS": "off"}
+        environ = {"TASKPAR_WORKERS": str(_WORKERS), "TASKPAR_PROGRESS": "off"}
         async with KernelRun(notebook, "taskpar", folder=folder, environ=environ) as run:
             await run.wait_for_workers()
             await run.observe()
         return run.notebook.cells
 
 
-def _shown(output: nbformat.NotebookNode, pictures: list[str]) -> str:
-    """Return an output as Markdown; the second timeline is shown as a picture as well."""
+def page_of(name: str, cells: list[nbformat.NotebookNode]) -> Page:
+    """Return the page that shows these cells."""
+    parts = [f"<!-- written by `make tutorial` from notebooks/{name}.ipynb -->"]
+    pictures: dict[str, str] = {}
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            parts.append(_with_links_of_docs(cell.source))
+            continue
+        parts.append(f"```python\n{cell.source}\n```")
+        texts = [text_of(output) for output in cell.outputs]
+        if "".join(texts).strip():
+            parts.append("```text\n" + "\n".join(text.rstrip() for text in texts) + "\n```")
+        file = cell.metadata.get("taskpar", {}).get("picture")
+        if file:
+            pictures[file], told = _picture(name, cell)
+            parts.append(f"![{told}]({file})")
+    return Page("\n\n".join(parts) + "\n", pictures)
+
+
+def text_of(output: nbformat.NotebookNode) -> str:
+    """Return what an output shows where there is only text."""
     if output.output_type == "stream":
-        return f"```text\n{output.text.rstrip()}\n```"
-    text = f"```text\n{output.data.get('text/plain', '').rstrip()}\n```"
-    found = _IMAGE.search(output.data.get("text/html", ""))
-    if found:
-        pictures.append(base64.b64decode(found[1]).decode())
-    if found and len(pictures) == 2:
-        return f"{text}\n\n![{found[2]}](timeline.svg)"
-    return text
+        return str(output.text)
+    return str(output.get("data", {}).get("text/plain", ""))
+
+
+def _picture(name: str, cell: nbformat.NotebookNode) -> tuple[str, str]:
+    """Return the picture among a cell's outputs, and its words.
+
+    Raises:
+        SystemExit: there is none, so the page would promise what it does not show.
+    """
+    for output in cell.outputs:
+        found = _IMAGE.search(output.get("data", {}).get("text/html", ""))
+        if found:
+            return base64.b64decode(found[1]).decode(), found[2]
+    sys.exit(f"{name}.ipynb: the cell {cell.source!r} showed no picture; run it again")
+
+
+def _with_links_of_docs(source: str) -> str:
+    """Return Markdown of a notebook as it is in `docs/`: links lead to pages."""
+    return _DOCS_LINK.sub("](", _NOTEBOOK_LINK.sub(r"](\1.md\2)", source))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
