@@ -77,8 +77,6 @@ class Taking:
         """The thread's CPU seconds when the present outcome was there."""
         self._writing = False
         """Whether something of the present outcome is at home already."""
-        self._late: set[Place] = set()
-        """The workers that did not begin what they had time to begin."""
         self.waiting = False
         self.waited_s = 0.0
 
@@ -142,7 +140,6 @@ class Taking:
             why = why or self._wait_for(attempt, instance, scene, names)
             if why:
                 return why
-        self._late.discard(attempt.worker)
         self._begin_s = time.thread_time()
         with self._session.lock:
             why = self._unusable(attempt) or self._stale(attempt, instance, scene, names)
@@ -278,7 +275,7 @@ class Taking:
                         continue
                     seen = over
                 try:
-                    self._session.wake.get(timeout=_WAIT_S if attempt.started_s else _HELD_S)
+                    self._session.wake.get(timeout=_WAIT_S)
                 except queue.Empty:
                     continue
         finally:
@@ -319,30 +316,16 @@ class Taking:
         self, attempt: AttemptRecord, others: Iterable[AttemptRecord], waited_s: float
     ) -> bool:
         """Whether the attempt does not begin although nothing else runs on its worker."""
-        if attempt.started_s is not None:
+        if attempt.started_s is not None or waited_s < _HELD_S:
             return False
-        if waited_s >= _HELD_S and self._session.is_held(attempt.worker):
+        if self._session.is_held(attempt.worker):
             return True
-        if waited_s < self._patience_s(attempt) or any(
+        if waited_s < _STUCK_S:
+            return False
+        return not any(
             other.worker == attempt.worker and other.started_s is not None and not other.over
             for other in others
-        ):
-            return False
-        self._late.add(attempt.worker)
-        return True
-
-    def _patience_s(self, attempt: AttemptRecord) -> float:
-        """Return how long home waits for an idle worker to begin: not longer than running it takes.
-
-        Such a worker imports, or waits for memory or a core: what else it has is late as well.
-        """
-        if self._session.settings.eager:
-            return _STUCK_S
-        if attempt.worker in self._late:
-            return 0.0
-        known_s = self._session.costs.known(attempt.instance.step)
-        own_s = _STUCK_S if known_s is None else known_s * len(attempt.instances)
-        return min(_STUCK_S, max(_HELD_S, own_s))
+        )
 
     def _home_is_first(self, attempt: AttemptRecord, others: Collection[AttemptRecord]) -> bool:
         """Whether the attempt's worker is busy with something else, so that home is free first.

@@ -101,15 +101,6 @@ class Attempts:
         self._waited_s = 0.0
         self._usage = Usage()
 
-    def get_ready(self, ambient: Key | None) -> None:
-        """Take over the ambient state of an attempt before it is said to run.
-
-        That may import libraries for seconds, and home does not wait for what has not begun. What
-        goes wrong here goes wrong again in `carry_out`, and is told there.
-        """
-        with suppress(Exception), self._gate.preparing():
-            self._restore_ambient(ambient)
-
     def carry_out(self, instruction: Attempt) -> Finished:
         """Run one attempt; `worker` of the result is filled in by the caller.
 

@@ -275,7 +275,6 @@ class Service:
                 why = f"value {key} is not here: {self._inbox.why_absent(key)}"
                 self._out.tell(_not_done(instruction.ticket, self._place, why))
                 return
-        self._attempts.get_ready(instruction.ambient)
         start_s = self._start(instruction.ticket)
         self._attempted, begin_s = instruction.ticket, time.thread_time()
         finished = self._guard.call(
