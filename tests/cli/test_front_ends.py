@@ -77,16 +77,6 @@ def test_papermill_records_the_same_and_sets_parameters(notebook: Path) -> None:
     assert output["data"]["text/plain"] == ["0.7"]
 
 
-def test_jupyter_console(tmp_path: Path) -> None:
-    typed = "a = 6\nprint(a * 7)\n%taskpar --text\nexit\n"
-    words = ("jupyter", "console", "--kernel", "taskpar", "--simple-prompt")
-    said = jupyter(*words, folder=tmp_path, typed=typed)
-    assert "%taskpar tells" in said, "the banner"
-    assert "42\n" in said
-    assert "all at home" in said
-    assert "Traceback" not in said
-
-
 def test_jupyter_run(tmp_path: Path) -> None:
     (tmp_path / "r.py").write_text("print(6 * 7)\n")
     said = jupyter("jupyter", "run", "--kernel", "taskpar", "r.py", folder=tmp_path)
