@@ -299,8 +299,8 @@ class Door:
         return Refusal("cell-lifetimes", text) if text else None
 
     def take_in_early(self) -> None:
-        """Let the session know of a cell that ran before it was there, as it is asked about now."""
-        if self._early is not None:
+        """Make the session if a cell ran before it was there: that is asked about now."""
+        if self._early is not None and self._session is None:
             _ = self.session
 
     def explained(self, record: RunRecord) -> RunRecord:

@@ -11,6 +11,7 @@ The rule: what home itself may do in the statement, handlers included, is told b
 from __future__ import annotations
 
 import ast
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -28,14 +29,14 @@ _MAY_SURROUND = frozenset({Blocker.HANDLE, Blocker.FILES, Blocker.CLOCK, Blocker
 _JUMPS = ast.Continue | ast.Break | ast.Return | ast.Raise
 
 
-class Compounds(Parts):
+class Compounds(Parts, ABC):
     """Takes blocks apart; what is done with a single statement, its subclass says."""
 
+    @abstractmethod
     def statement(
         self, node: ast.stmt, effects: Effects, scope: Scope, *, shown: bool = False
     ) -> list[Step]:
         """Return the steps of one statement."""
-        raise NotImplementedError
 
     def block(
         self,

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,10 @@ CELLS = [
 SPEC = {"name": "taskpar", "display_name": "Python 3 (taskpar)", "language": "python"}
 
 
-def jupyter(*words: str, folder: Path, typed: str = "") -> str:
+def jupyter(*words: str, folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-m", *words],
         cwd=folder,
-        input=typed,
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
@@ -75,6 +75,47 @@ def test_papermill_records_the_same_and_sets_parameters(notebook: Path) -> None:
     assert [c["metadata"]["papermill"]["status"] for c in cells] == ["completed"] * 4
     (output,) = cells[3]["outputs"]
     assert output["data"]["text/plain"] == ["0.7"]
+
+
+def test_jupyter_console(tmp_path: Path) -> None:
+    """It is typed to as people do, a moment after the prompt.
+
+    The client does not listen yet when it shows its first prompt: what is typed at once is now and
+    then answered to nobody, and it waits for ever (6 of 40 times under python3). So it has three
+    tries.
+    """
+    typed = "a = 6\nprint(a * 7)\n%taskpar --text\nexit\n"
+    said = next(filter(None, (typed_to_console(typed, tmp_path) for _ in range(3))), "")
+    assert "%taskpar tells" in said, "the banner"
+    assert "42\n" in said
+    assert "all at home" in said
+    assert "Traceback" not in said
+
+
+def typed_to_console(typed: str, folder: Path) -> str:
+    """Return what the console showed, or "" if it has not ended after a while."""
+    words = ("jupyter", "console", "--kernel", "taskpar", "--simple-prompt")
+    with subprocess.Popen(
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "TASKPAR_WORKERS": "2"},
+    ) as console:
+        assert console.stdout is not None
+        shown = b""
+        while not shown.endswith(b"In [1]: "):
+            more = console.stdout.read1(1000)  # type: ignore[attr-defined]
+            assert more, shown.decode()
+            shown += more
+        time.sleep(1.0)
+        try:
+            rest, _ = console.communicate(typed.encode(), timeout=LIMIT_S / 4)
+        except subprocess.TimeoutExpired:
+            console.kill()
+            return ""
+    return (shown + rest).decode()
 
 
 def test_jupyter_run(tmp_path: Path) -> None:

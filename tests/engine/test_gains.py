@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-
 import pytest
 
-from taskpar_kernel.analysis.decompose import decompose
 from taskpar_kernel.engine.gains import Gains, Spent
 from taskpar_kernel.model.steps import Unit
-
-
-@pytest.fixture
-def step() -> Unit:
-    (top,) = decompose(ast.parse("x = f(1)").body, {"f": len})
-    (unit,) = top.steps
-    assert isinstance(unit, Unit)
-    return unit
-
 
 LOSS = Spent(work_s=0.04, worked_s=0.04, home_s=0.03, worker_s=0.1)
 GAIN = Spent(work_s=1.0, worked_s=1.0, home_s=0.03, worker_s=0.1)
