@@ -43,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line for the notebook instead of an exit."""
 
     def error(self, message: str) -> NoReturn:
-        raise ShellUsageError(f"%{self.prog}: {message}. Usage: {self.format_usage()[7:].strip()}")
+        raise ShellUsageError(f"{self.prog}: {message}. Usage: {self.format_usage()[7:].strip()}")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:  # noqa: ARG002
         raise ShellUsageError((message or self.format_help()).strip())
@@ -60,7 +60,7 @@ def _workers(text: str) -> int:
 
 
 def _cell_parser() -> _Parser:
-    parser = _Parser("%taskpar", add_help=False, allow_abbrev=False)
+    parser = _Parser("%%taskpar", add_help=False, allow_abbrev=False)
     parser.add_argument("--workers", type=_workers, metavar="N")
     parser.add_argument("--serial", action="store_true")
     return parser
