@@ -25,7 +25,7 @@ from taskpar_kernel.errors import PoolError
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.validation.verdict import changed_file
 from taskpar_kernel.worker.seen import present_state
-from taskpar_kernel.worker.undo import discard, journal_of, take_back
+from taskpar_kernel.worker.undo import discard, journal_of, take_back, touched_by
 
 if TYPE_CHECKING:
     from taskpar_kernel.engine.attempts import AttemptRecord
@@ -44,12 +44,17 @@ class Passage:
 
     def changed(self, attempt: AttemptRecord, files: FilesRead) -> Refusal | None:
         """Return which of the files the attempt looked at has changed since, or None."""
-        path = changed_file(files, present_state)
+        path = changed_file(files, present_state) or self._passing(files, attempt.issued_s)
         if path:
             self._session.overtaking.squashed(attempt.instance.step, attempt.issued_s)
         return (
             Refusal("squashed-files", f"the file {path} was changed in between") if path else None
         )
+
+    def _passing(self, files: FilesRead, issued_s: float) -> str:
+        """Return the first file that may have been something else meanwhile, or nothing."""
+        since = self._session.touched.since
+        return next((path for path, state in files if since(path, state, issued_s)), "")
 
     def open_for(self, attempt: AttemptRecord) -> Refusal | None:
         """Let an attempt pass if the files it looked at are unchanged; return why not, or None."""
@@ -64,6 +69,7 @@ class Passage:
     def make_final(self, attempt: AttemptRecord) -> None:
         """The attempt's outcome was committed."""
         if attempt.passed:
+            self._note(attempt)
             discard(self._journal(attempt))
 
     def take_back(self, attempt: AttemptRecord) -> None:
@@ -76,6 +82,7 @@ class Passage:
             return
         with deferred_interrupts():
             self._wait_until_ended(attempt)
+            self._note(attempt)
             left = attempt.finished.left if attempt.finished is not None else ""
             problems = [*filter(None, [left]), *take_back(self._journal(attempt))]
         if problems:
@@ -84,6 +91,11 @@ class Passage:
                 f"taskpar: line {line} failed in a worker after it had changed files, and these "
                 f"could not be put back: {'; '.join(problems)}"
             )
+
+    def _note(self, attempt: AttemptRecord) -> None:
+        there = () if attempt.finished is None else attempt.finished.taken_back
+        for path, moves in (*there, *touched_by(self._journal(attempt))):
+            self._session.touched.note(path, moves=moves)
 
     def _wait_until_ended(self, attempt: AttemptRecord) -> None:
         pool = self._session.pool

@@ -41,6 +41,7 @@ from taskpar_kernel.engine.preloads import Preloads
 from taskpar_kernel.engine.reasons import STARTING, explain
 from taskpar_kernel.engine.relay import Relay
 from taskpar_kernel.engine.signals import deferred_interrupts
+from taskpar_kernel.engine.touched import FilesTouched, watch
 from taskpar_kernel.engine.turn import Turn
 from taskpar_kernel.errors import PoolError, TaskParError
 from taskpar_kernel.model.ids import HOME, Key, Place, Ticket
@@ -105,6 +106,7 @@ class Session:
         self.costs = Costs(self.memory.recall, self.memory.tag)
         self.overtaking = Overtaking(costs=self.costs)
         self.gains = Gains(usable_cores())
+        self.touched = FilesTouched()
         self._ambient = AmbientMark()
         self.relay = Relay(shell)
         self.pool: WorkerPool | None = None
@@ -290,9 +292,12 @@ class Session:
         """Let the look-ahead thread watch `cell` while the block runs, and clean up after it."""
         self._cell = cell
         self._watch()
+        watch(self.touched)
         try:
             yield
         finally:
+            watch(None)
+            self.touched.clear()
             with deferred_interrupts():
                 self._end(cell)
 

@@ -238,6 +238,10 @@ FilesRead = tuple[tuple[str, FileState], ...]
 """Absolute paths, and their states just before they were looked at."""
 
 
+PathsTouched = tuple[tuple[str, bool], ...]
+"""Absolute paths, and whether each may have come, gone or become something else."""
+
+
 @dataclass(frozen=True, slots=True)
 class AtGate:
     """An attempt is about to change files, and waits for `Proceed` or `Abandon`.
@@ -285,6 +289,8 @@ class Finished:
     """CPU seconds its worker was busy with it in all, on that thread."""
     left: str = ""
     """What it has done to files and could not take back after it failed."""
+    taken_back: PathsTouched = ()
+    """The files whose changes it has taken back after it failed: others may have seen them."""
 
 
 @dataclass(frozen=True, slots=True)

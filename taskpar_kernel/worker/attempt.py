@@ -19,6 +19,7 @@ import time
 import traceback
 import warnings
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -41,7 +42,7 @@ from taskpar_kernel.usage import Usage
 from taskpar_kernel.worker.bundles import Bundles, Live, overlaps, references
 from taskpar_kernel.worker.gate import Ask, Gate, GateReached
 from taskpar_kernel.worker.journal import Journal
-from taskpar_kernel.worker.undo import journal_of, take_back
+from taskpar_kernel.worker.undo import journal_of, take_back, touched_by
 from taskpar_kernel.worker.watch import Watch
 
 if TYPE_CHECKING:
@@ -172,13 +173,15 @@ class Attempts:
             own_s=own_s,
         )
 
-    def take_back(self) -> str:
-        """The attempt just carried out failed: undo what it did to files; return what remains."""
+    def take_back(self, finished: Finished) -> Finished:
+        """The attempt just carried out failed: undo what it did to files, and tell of it."""
         journal = self._gate.journal
         if not journal.begun:
-            return ""
+            return finished
         journal.silence()
-        return "; ".join(take_back(journal.folder))
+        touched = touched_by(journal.folder)
+        left = "; ".join(take_back(journal.folder))
+        return replace(finished, left=left, taken_back=touched)
 
     def forget(self, keys: tuple[Key, ...]) -> None:
         """Drop what is known of these bundles."""

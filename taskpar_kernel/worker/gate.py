@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from taskpar_kernel.ambient.modules import is_users_file
 from taskpar_kernel.worker.journal import Journal, Refused
 from taskpar_kernel.worker.seen import file_state, kind_state
-from taskpar_kernel.worker.touches import TOUCHES
+from taskpar_kernel.worker.touches import TOUCHES, WRITES, opens_for_writing
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 Ask = Callable[[str], bool]
 """Waits at the gate: told what the attempt is about to do, it returns whether that may happen."""
 
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _UNNAMED = getattr(os, "O_TMPFILE", 0)
 
 _EFFECTS = frozenset(
@@ -187,7 +186,7 @@ class Gate:
 
     def _open(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         """Stand for `os.open`: its audit event does not tell the folder."""
-        if dir_fd is not None and flags & _WRITES and not self._own:
+        if dir_fd is not None and flags & WRITES and not self._own:
             self.stop(f"open {path!r} for writing, relative to a descriptor")
         return _open(path, flags, mode, dir_fd=dir_fd)
 
@@ -254,7 +253,7 @@ class Gate:
         if isinstance(path, int):
             return
         name = os.fsdecode(path)
-        writes = _opens_for_writing(arguments)
+        writes = opens_for_writing(arguments)
         if not writes and not importing:
             self._remember(name, _STATE)
         elif writes and _CACHE not in name and name != os.devnull:
@@ -286,17 +285,10 @@ class Gate:
             self.stop(f"{what} ({why})")
 
 
-def _opens_for_writing(arguments: tuple[Any, ...]) -> bool:
-    _, mode, flags = arguments
-    return (isinstance(mode, str) and bool(set(mode) & set("wax+"))) or (
-        isinstance(flags, int) and bool(flags & _WRITES)
-    )
-
-
 def _may_change(event: str, arguments: tuple[Any, ...]) -> bool:
     """Whether the event tells of an effect on the outside world, compiled modules excepted."""
     if event == "open":
-        return _CACHE not in str(arguments[0]) and _opens_for_writing(arguments)
+        return _CACHE not in str(arguments[0]) and opens_for_writing(arguments)
     return event in _EFFECTS or (event in TOUCHES and _CACHE not in str(arguments[0]))
 
 

@@ -159,7 +159,7 @@ class Journal:
         folder = os.path.dirname(path)
         if folder not in self._saved and (now := status_of(folder)) is not None:
             self._saved.add(folder)
-            self._enter("meta", folder, **_meta(now))
+            self._enter("times", folder, **_meta(now))
 
     def _save_content(self, path: str, now: os.stat_result) -> None:
         if not stat.S_ISREG(now.st_mode) or path in self._saved:

@@ -53,9 +53,14 @@ def file_state(path: str, *, entries: bool = False) -> FileState:
     return _with(path, status, how)
 
 
+def is_kind(state: FileState) -> bool:
+    """Whether a state tells only what is there, or that there is nothing."""
+    return state[4].startswith(b"k:")
+
+
 def present_state(path: str, then: FileState) -> FileState:
     """Return the state of `path` now, found in the way in which `then` was."""
-    if then[4].startswith(b"k:"):
+    if is_kind(then):
         return kind_state(path)
     try:
         return _with(path, _stat(path), then[4].partition(b":")[0].decode())

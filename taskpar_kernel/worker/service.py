@@ -285,7 +285,7 @@ class Service:
         self._attempted = None
         if not finished.ok:  # here no interrupt can strike
             self._outputs.end(instruction.ticket)
-            finished = replace(finished, left=self._attempts.take_back())
+            finished = self._attempts.take_back(finished)
         self._answered.clear()
         if instruction.items is not None and finished.outputs and finished.ok:
             # nobody could tell which of its steps showed what

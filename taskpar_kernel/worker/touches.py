@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CONTENT, GONE, NEW, MOVED, META = "content", "gone", "new", "moved", "meta"
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+"""Flags with any of which `os.open` may change a file, or make one."""
 _readlink = os.readlink
 
 
@@ -88,6 +90,14 @@ TOUCHES: dict[str, Callable[[tuple[Any, ...]], tuple[Touch, ...]]] = {
     "tempfile.mkstemp": _nothing,
     "tempfile.mkdtemp": _nothing,
 }
+
+
+def opens_for_writing(arguments: tuple[Any, ...]) -> bool:
+    """Whether an event `open` with these arguments is about to change a file, or make one."""
+    _, mode, flags = arguments
+    return (isinstance(mode, str) and bool(set(mode) & set("wax+"))) or (
+        isinstance(flags, int) and bool(flags & WRITES)
+    )
 
 
 def _named(path: Any, folder: int = -1) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taskpar_kernel.model.ids import Ticket
+    from taskpar_kernel.model.messages import PathsTouched
 
 ENTRIES = "entries"
 """The file of a journal that holds its entries, one a line."""
@@ -26,6 +27,16 @@ _lstat = os.lstat
 def journal_of(pool_folder: str, ticket: Ticket) -> str:
     """Return the folder of an attempt's journal."""
     return os.path.join(pool_folder, f"journal-{ticket}")
+
+
+def touched_by(folder: str) -> PathsTouched:
+    """Return the paths in a journal."""
+    found = []
+    for entry in _entries(folder):
+        found.append((entry["path"], entry["kind"] != "times" and entry.get("linked", True)))
+        if "target" in entry and entry["kind"] == "moved":
+            found.append((entry["target"], True))
+    return tuple(found)
 
 
 def discard(folder: str) -> None:
@@ -124,6 +135,7 @@ _BACK: dict[str, Any] = {
     "folder": _made_folder,
     "moved": _moved,
     "meta": _restore_meta,
+    "times": _restore_meta,
 }
 
 

@@ -87,8 +87,9 @@ def _serve(kind: str, argument: Any, attempts: Attempts, store: Store, place: Pl
         if missing:
             return f"value {missing[0]} is not here"
         finished = attempts.carry_out(argument)
-        left = "" if finished.ok else attempts.take_back()
-        return replace(finished, worker=place, left=left)
+        if not finished.ok:
+            finished = attempts.take_back(finished)
+        return replace(finished, worker=place)
     elif kind == "forget":
         attempts.forget(argument)
         for key in argument:
