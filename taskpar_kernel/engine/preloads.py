@@ -1,8 +1,10 @@
 """Imports of home's come in; workers import the same libraries, one worker at a time.
 
 What home imports, statements that run ahead will need: a library takes longer to import than most
-statements to run. The rule: libraries only, which do the same wherever they are imported; a user's
-own file, or what draws, is imported where and when a statement says so.
+statements to run. What an import statement names is passed on at once; what a function, a magic or
+a library loaded by itself is found after the cell. The rule: libraries only, which do the same
+wherever they are imported; a user's own file, or what draws, is imported where and when a statement
+says so.
 """
 
 from __future__ import annotations
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 _DRAWING = frozenset(
     {"matplotlib", "seaborn", "plotly", "bokeh", "altair", "IPython", "ipywidgets"}
 )
+_OF_KERNELS = frozenset(
+    {
+        *("taskpar_kernel", "networkx", "ipykernel", "jupyter_client", "jupyter_core", "zmq"),
+        *("tornado", "traitlets", "comm", "debugpy", "jedi", "parso", "prompt_toolkit", "pygments"),
+        *("matplotlib_inline", "stack_data", "psutil", "IPython", "ipywidgets"),
+    }
+)
+"""What a kernel loads for itself: nothing that a statement needs, unless it imports it."""
 
 
 class Preloads:
@@ -31,6 +41,8 @@ class Preloads:
     def __init__(self, post: Callable[[Place, tuple[str, ...]], None]):
         self._post = post
         self._modules: dict[str, None] = {}
+        self._known: set[str] = set()
+        """The modules that were looked at, whatever became of them."""
         self._importing: Counter[Place] = Counter()
         self._queue: deque[tuple[Place, tuple[str, ...]]] = deque()
         self._lock = threading.Lock()
@@ -47,6 +59,16 @@ class Preloads:
     def imported(self, node: ast.Import | ast.ImportFrom, workers: Iterable[Place]) -> None:
         """Home ran an import."""
         modules = tuple(m for m in _named(node) if m not in self._modules and _is_library(m))
+        if modules:
+            self._modules |= dict.fromkeys(modules)
+            for worker in workers:
+                self._add(worker, modules)
+
+    def loaded(self, workers: Iterable[Place]) -> None:
+        """A cell has ended: find what it loaded without saying so."""
+        new = [name for name in tuple(sys.modules) if name not in self._known]
+        self._known.update(new)
+        modules = tuple(m for m in new if m not in self._modules and _is_needed(m))
         if modules:
             self._modules |= dict.fromkeys(modules)
             for worker in workers:
@@ -96,6 +118,15 @@ def _named(node: ast.Import | ast.ImportFrom) -> list[str]:
     if isinstance(node, ast.ImportFrom):
         return [node.module] if node.module and not node.level else []
     return [alias.name for alias in node.names]
+
+
+def _is_needed(module: str) -> bool:
+    """Whether statements may need a module that nobody named: a library's, found by its name."""
+    top = module.partition(".")[0]
+    if top in _OF_KERNELS or top in sys.stdlib_module_names or not _is_library(module):
+        return False
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    return spec is not None and spec.name == module
 
 
 def _is_library(module: str) -> bool:

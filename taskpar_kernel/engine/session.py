@@ -351,6 +351,7 @@ class Session:
         """Take in the modules that a cell has loaded before something of the next is pickled."""
         if len(sys.modules) != self._modules:
             self._modules = len(sys.modules)
+            self._preloads.loaded(self.pool.ready if self.pool is not None else ())
             threading.Thread(target=OWN.update, name="taskpar warm-up", daemon=True).start()
 
     def new_lookahead(self, tops: tuple[TopLevel, ...]) -> Lookahead:

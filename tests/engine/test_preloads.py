@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import ast
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 from taskpar_kernel.engine.preloads import Preloads
 from taskpar_kernel.model.ids import Place
@@ -74,3 +80,25 @@ def test_another_pool_begins_with_nothing_under_way():
     assert posted.posts[-1] == (ONE, ("json",))
     posted.preloads.done(ONE)
     assert not posted.preloads.is_importing(ONE)
+
+
+def test_what_was_loaded_without_a_statement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    posted = Posted()
+    posted.preloads.loaded((ONE,))
+    before = len(posted.posts)
+    library = tmp_path / "site-packages" / "seldom"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text("from seldom import inner")
+    (library / "inner.py").write_text("")
+    (tmp_path / "of_the_user.py").write_text("")
+    monkeypatch.syspath_prepend(str(library.parent))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("seldom", "of_the_user"):
+        import_module(name)
+    monkeypatch.setitem(sys.modules, "made_by_hand", ModuleType("made_by_hand"))
+    posted.preloads.done(ONE)
+    posted.preloads.loaded((ONE,))
+    assert posted.posts[before:] == [(ONE, ("seldom.inner", "seldom"))]  # as they were complete
+    posted.preloads.done(ONE)
+    posted.preloads.loaded((ONE,))
+    assert len(posted.posts) == before + 1
