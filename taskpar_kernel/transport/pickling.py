@@ -55,6 +55,7 @@ from taskpar_kernel.transport.own import (
     is_hidden_generator,
     travels_by_value,
 )
+from taskpar_kernel.transport.plain import MANY, Plain, looks_plain, plain_parts
 from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
 from taskpar_kernel.transport.states import frame_parts, package_of, without_cache
 from taskpar_kernel.transport.ways import Kinds, content_of
@@ -208,6 +209,39 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._kinds = Kinds(self.dispatch_table)
         self._met: set[int] = set()
         self._places = OWN.places
+        self.parts: list[object] = []
+        """What the large plain containers hold, themselves included: their numbers are negative."""
+        self._part_of: dict[int, int] = {}
+        self._containers: set[int] = set()
+        """Ids of the lists, dicts and tuples met so far."""
+
+    def persistent_id(self, obj: Any) -> Any:
+        kind = type(obj)
+        if kind is list or kind is dict or kind is tuple:
+            return self._plain(obj)
+        return None
+
+    def _plain(self, whole: Plain) -> Any:
+        """Pickle a large plain container as a whole, or return None."""
+        number = self._part_of.get(id(whole))
+        if number is not None:
+            return _PART, number, None, True
+        if len(whole) >= MANY and id(whole) not in self._containers and looks_plain(whole):
+            parts = plain_parts(whole, self._containers)
+            data = self._dumped(whole, parts) if parts else None
+            if parts and data is not None:
+                first = len(self.parts)
+                self.parts += parts
+                self._part_of.update((id(part), first + n) for n, part in enumerate(parts))
+                self._containers.update(map(id, parts))
+                return _PART, first, data, len(parts) == 1
+        self._containers.add(id(whole))
+        return None
+
+    def _dumped(self, whole: Plain, _parts: list[object]) -> bytes | None:
+        """Pickle what is plain; None: it is to be pickled one by one."""
+        data = pickle.dumps(whole, 5)
+        return None if any(opcode in data for opcode in _NAN_OPCODES) else data
 
     def reducer_override(self, obj: Any) -> Any:  # noqa: C901, PLR0911 - the hot path, in one place
         kind = type(obj)
@@ -316,11 +350,22 @@ class _ReferringPickler(_Pickler):
         self._nans = _nans()
 
     def persistent_id(self, obj: Any) -> Any:
-        if type(obj) is float and obj != obj:  # noqa: PLR0124
+        kind = type(obj)
+        if kind is float and obj != obj:  # noqa: PLR0124
             if id(obj) not in self._nans:
                 raise NotPortable("a nan would be another nan after the journey")
             return _NAN, self._nans[id(obj)]
-        return self._known.get(id(obj))
+        reference = self._known.get(id(obj))
+        if reference is None and (kind is list or kind is dict or kind is tuple):
+            return self._plain(obj)
+        return reference
+
+    def _dumped(self, whole: Plain, parts: list[object]) -> bytes | None:
+        return (
+            None
+            if any(id(part) in self._known for part in parts)
+            else super()._dumped(whole, parts)
+        )
 
 
 class _ComparingPickler(_ReferringPickler):
@@ -332,6 +377,15 @@ class _ComparingPickler(_ReferringPickler):
 
     def persistent_id(self, obj: Any) -> Any:
         return sys.intern(obj) if type(obj) is str else super().persistent_id(obj)
+
+    def _dumped(self, whole: Plain, parts: list[object]) -> bytes | None:
+        if len(parts) > 1 or super()._dumped(whole, parts) is None:
+            return None
+        file = io.BytesIO()
+        each = pickle.Pickler(file, 5)
+        each.fast = True  # writes every string where it is met
+        each.dump(whole)
+        return file.getvalue()
 
 
 class _Checked(io.BytesIO):
@@ -347,6 +401,7 @@ class _Checked(io.BytesIO):
 
 
 _NAN = "nan"
+_PART = "part"
 _NAN_OPCODES = (b"G\x7f\xf8\x00", b"G\xff\xf8\x00")
 
 
@@ -367,8 +422,15 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(io.BytesIO(packed.inband), buffers=buffers)
         self._resolve = resolve
         self._classes = classes
+        self.parts: list[object] = []
 
     def persistent_load(self, pid: Any) -> Any:
+        if pid[0] == _PART:
+            _, number, data, is_alone = pid
+            if data is not None:
+                whole = pickle.loads(data)
+                self.parts += [whole] if is_alone else plain_parts(whole) or ()
+            return self.parts[number]
         if pid[0] == _NAN:
             return import_module(pid[1]).nan
         return self._resolve(pid)
@@ -428,7 +490,7 @@ def pickle_value(
     return Parcel(
         inband,
         tuple(b.raw() for b in buffers),
-        Numbered.of(memo),
+        Numbered.of([*memo, *_numbered(pickler.parts)]),
         tuple(spans),
         pickler.arrays.owned_spans,
         frozenset(pickler.own.items()),
@@ -496,7 +558,13 @@ def unpickle(
         raise
     except BaseException as error:  # a user's own __setstate__ may raise anything
         raise NotPortable(f"cannot be rebuilt: {type(error).__name__}: {text_of(error)}") from error
-    return value, Numbered.of(_without_atoms(unpickler.memo.copy().items())), maps
+    pairs = [*_without_atoms(unpickler.memo.copy().items()), *_numbered(unpickler.parts)]
+    return value, Numbered.of(pairs), maps
+
+
+def _numbered(parts: Iterable[object]) -> Iterable[tuple[int, object]]:
+    """Number what plain containers hold beside the numbers of the message, which begin at 0."""
+    return ((-1 - number, part) for number, part in enumerate(parts))
 
 
 def _no_references(reference: Reference) -> object:
