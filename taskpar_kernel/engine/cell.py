@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 ANYTHING = Effects(touch=Touch.ANY)
 BETWEEN_PEEKS_S = 0.002
 """A scan takes up to a millisecond: home makes one only if it has worked longer than that."""
+_SHARE, _SMALL_SHARE = 10, 40
+"""Home works so many times longer than it scans; the second while nothing can be sent."""
+_FUTILE = 4
+"""After so many scans that sent nothing, they become seldom."""
 
 
 class CellRun(AppliedHooks):
@@ -77,6 +81,8 @@ class CellRun(AppliedHooks):
         self._failed = False
         self._over = False
         self._scan_s = 0.0
+        self._futile = 0
+        """How many scans in a row have sent nothing."""
         self._left: Effects | None = None
         self._home_part: Effects | None = None
         self._block: tuple[frozenset[UnitId], Refusal | None, str] = (frozenset(), None, "home")
@@ -324,6 +330,7 @@ class CellRun(AppliedHooks):
             self._peeked_s = time.monotonic()
             sent = self._scan(moment)
             self._scan_s = (time.monotonic() - self._peeked_s) * (0.3 if sent else 1.0)
+            self._futile = 0 if sent else self._futile + 1
             return sent
 
     def _scan(self, moment: Moment) -> int:
@@ -440,7 +447,8 @@ class CellRun(AppliedHooks):
 
     def _may_peek(self) -> bool:
         """Whether home may look ahead again: that takes at most a tenth of its time."""
-        rest_s = max(BETWEEN_PEEKS_S, 10 * self._scan_s)
+        share = _SHARE if self._futile < _FUTILE else _SMALL_SHARE
+        rest_s = max(BETWEEN_PEEKS_S, share * self._scan_s)
         return time.monotonic() - self._peeked_s > rest_s
 
     def progress(self) -> Progress:

@@ -168,25 +168,25 @@ class Costs:
         It is where taking an outcome costs home half of what running it does, and where a statement
         that uses several cores takes much longer on workers side by side.
         """
-        here_s, times = self._usual_here(step), self._times(step)
+        mean_s, times = self._mean(step), self._times(step)
         away, taking = times.away, times.taking
-        if here_s is None:
+        if mean_s is None:
             return True
-        if len(taking) >= _ENOUGH and min(taking) > _DEAR * here_s:
+        if len(taking) >= _ENOUGH and min(taking) > _DEAR * mean_s:
             return False
-        if taking and min(taking) > here_s:
+        if taking and min(taking) > mean_s:
             return False
         cores, alone_s = self.threads(step), times.alone
         if cores is None or alone_s is None or len(away) < _ENOUGH:
             return True
         return cores < _SEVERAL or min(away[-_ENOUGH:]) < _SLOWER * alone_s
 
-    def _usual_here(self, step: Unit | HomeStep) -> float | None:
-        """Return what the last runs at home took, the median, or None."""
-        seconds = self._times(step).here
+    def _mean(self, step: Unit | HomeStep) -> float | None:
+        """Return what the last runs took, the mean: dear ones pay for cheap ones; or None."""
+        seconds = self._times(step).seconds()
         if seconds or not isinstance(step, Unit) or not step.members:
-            return sorted(seconds)[len(seconds) // 2] if seconds else None
-        parts = [self._usual_here(unit) for unit in step.members]
+            return sum(seconds) / len(seconds) if seconds else None
+        parts = [self._mean(unit) for unit in step.members]
         known = [part for part in parts if part is not None]
         return sum(known) if len(known) == len(parts) else None
 

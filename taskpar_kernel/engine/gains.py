@@ -2,9 +2,9 @@
 
 To run a statement ahead, home packs its inputs and unpacks its outcome, and a worker compares what
 it held before with what it holds afterwards. All of that is CPU time, also where the statement only
-waits; it is shared by the cores, as is the work, but home's part is home's alone. An outcome was a
-loss if the longer of these two was longer than the work. The rule: two losses in a row are enough,
-and this is about time only.
+waits; it is shared by the cores, as is the work, but home's part is home's alone. Outcomes were a
+loss if the longer of these two was longer than the work. The rule: the last outcomes count together
+(some runs of a statement are cheap, and the dear ones pay for them), and this is about time only.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from taskpar_kernel.model.steps import HomeStep, Unit
 
 _ENOUGH = 2
+_LAST = 32
+_AGAIN_CELLS = 4
+"""After so many cells what did not pay is tried once more: the machine may have been busy then."""
 _WORTH = 0.9
 """What is gained must be more than the difference."""
 
@@ -32,25 +35,41 @@ class Spent:
     worker_s: float
     """What its worker spent on it beside."""
 
-    def is_loss(self, cores: int) -> bool:
-        """Whether home would have been sooner done with it alone, on so many cores."""
-        shared_s = (self.worked_s + self.home_s + self.worker_s) / cores
-        return max(self.home_s, shared_s) > _WORTH * self.work_s
+    def cost_s(self, cores: int) -> float:
+        """Return how long all of it takes on so many cores, home's part on one."""
+        return max(self.home_s, (self.worked_s + self.home_s + self.worker_s) / cores)
 
 
 @dataclass(slots=True)
 class Gains:
-    """Remembers whether the last outcomes of each step were losses, by its text; in memory."""
+    """Remembers what the last outcomes of each step cost, by its text; in memory."""
 
     cores: int
-    _losses: dict[str, deque[bool]] = field(default_factory=dict)
+    _spent: dict[str, deque[Spent]] = field(default_factory=dict)
+    _cells: int = 0
+    _refused: dict[str, int] = field(default_factory=dict)
+    """Step → the cell in which it was found not to pay."""
+
+    def begin_cell(self) -> None:
+        """Another cell begins."""
+        self._cells += 1
 
     def observe(self, step: Unit | HomeStep, spent: Spent) -> None:
         """Remember one outcome that was taken."""
-        losses = self._losses.setdefault(step.key, deque(maxlen=_ENOUGH))
-        losses.append(spent.is_loss(self.cores))
+        self._spent.setdefault(step.key, deque(maxlen=_LAST)).append(spent)
 
     def pays(self, step: Unit | HomeStep) -> bool:
         """Whether it is not seen to be in vain to run `step` ahead."""
-        losses = self._losses.get(step.key, ())
-        return len(losses) < _ENOUGH or not all(losses)
+        last = self._spent.get(step.key)
+        if last is None or len(last) < _ENOUGH:
+            return True
+        cost_s = sum(spent.cost_s(self.cores) for spent in last)
+        if cost_s <= _WORTH * sum(spent.work_s for spent in last):
+            return True
+        since = self._refused.setdefault(step.key, self._cells)
+        if self._cells - since < _AGAIN_CELLS:
+            return False
+        del self._refused[step.key]
+        while len(last) >= _ENOUGH:
+            last.popleft()
+        return True

@@ -71,7 +71,8 @@ if TYPE_CHECKING:
     from taskpar_kernel.settings import Settings
 
 _log = logging.getLogger(__name__)
-_AGAIN_S = 0.02
+_AGAIN_S, _SELDOM_S = 0.02, 0.16
+"""The look-ahead thread looks again so long after it found nothing to send: seldom, in the end."""
 SHORT_CELL_S = 0.015
 """A cell that took less than this is run as it is the next time: looking closer costs a tenth."""
 _SUSPENDING = ("await", "async", "yield", "return")
@@ -233,6 +234,7 @@ class Session:
             eager=self.settings.eager,
             lines=lines,
         )
+        self.gains.begin_cell()
         self.costs.begin_cell(self.memory.identities(tops, self.namespace))
         if not self._gains(tops):
             self._declined = (None, facts_of(tops))
@@ -490,15 +492,19 @@ class Session:
             self._busy.wait()
             self._busy.clear()
             self.meter.read()
+            rest_s = _AGAIN_S
             while (cell := self._cell) is not None and not self.settings.eager:
                 busy_s = time.monotonic() - cell.time.since_s
                 threads = self.meter.read()
                 if busy_s < BUSY_S or cell.taking.waiting:
                     time.sleep(BUSY_S)
                     continue
-                if not cell.look_ahead(Moment(bold=True, threads=threads)):
-                    self._busy.wait(_AGAIN_S)
+                if cell.look_ahead(Moment(bold=True, threads=threads)):
+                    rest_s = _AGAIN_S
+                elif self._busy.wait(rest_s):
                     self._busy.clear()
+                else:
+                    rest_s = min(2 * rest_s, _SELDOM_S)
 
 
 def serial_record(

@@ -77,6 +77,8 @@ class Taking:
         """The thread's CPU seconds when the present outcome was there."""
         self._writing = False
         """Whether something of the present outcome is at home already."""
+        self._begun: set[Place] = set()
+        """The workers of which an outcome was taken in this cell."""
         self.waiting = False
         self.waited_s = 0.0
 
@@ -122,7 +124,13 @@ class Taking:
         return why
 
     def _weigh(self, attempt: AttemptRecord, taking_s: float) -> None:
-        """Remember what it cost to have the outcome, beside the work in it."""
+        """Remember what it cost to have the outcome, beside the work in it.
+
+        With a cell's first attempt a worker is sent what later ones find there.
+        """
+        if attempt.worker not in self._begun:
+            self._begun.add(attempt.worker)
+            return
         finished = attempt.finished
         assert finished is not None
         work_s = finished.end_s - finished.start_s - finished.waited_s

@@ -193,6 +193,8 @@ class Attempts:
             with suppress(Exception):
                 import_module(module)
         self._ambient = None  # imports add warnings filters and options of their own
+        OWN.update()
+        ambient.fingerprint()  # the first one looks up what the modules have
 
     # Before ----------------------------------------------------------------------------------
 

@@ -23,14 +23,39 @@ GAIN = Spent(work_s=1.0, worked_s=1.0, home_s=0.03, worker_s=0.1)
         (Spent(1.0, 2.0, home_s=0.0, worker_s=0.0), 2, True),  # it uses both cores by itself
     ],
 )
-def test_loss(spent: Spent, cores: int, *, loss: bool) -> None:
-    assert spent.is_loss(cores) is loss
+def test_loss(step: Unit, spent: Spent, cores: int, *, loss: bool) -> None:
+    gains = Gains(cores)
+    for _ in range(2):
+        assert gains.pays(step)
+        gains.observe(step, spent)
+    assert gains.pays(step) is not loss
 
 
-def test_two_losses_in_a_row_are_enough(step: Unit) -> None:
+def test_dear_runs_pay_for_cheap_ones(step: Unit) -> None:
     gains = Gains(2)
-    for spent in (LOSS, GAIN, LOSS):
+    for spent in (LOSS, GAIN, LOSS, LOSS, LOSS, LOSS):
         gains.observe(step, spent)
         assert gains.pays(step)
-    gains.observe(step, LOSS)
+
+
+def test_what_was_long_ago_does_not_count(step: Unit) -> None:
+    gains = Gains(2)
+    gains.observe(step, GAIN)
+    for _ in range(32):
+        gains.observe(step, LOSS)
     assert not gains.pays(step)
+    for _ in range(6):
+        gains.observe(step, GAIN)
+    assert gains.pays(step)
+
+
+def test_what_did_not_pay_is_tried_again_some_cells_later(step: Unit) -> None:
+    gains = Gains(2)
+    gains.observe(step, LOSS)
+    gains.observe(step, LOSS)
+    for _ in range(2):
+        for _ in range(4):
+            assert not gains.pays(step)
+            gains.begin_cell()
+        assert gains.pays(step)
+        gains.observe(step, LOSS)
