@@ -140,8 +140,8 @@ class Dispatch:
             self._refuse_in_vain(instance)
         every = (*(d.sources for d in prelude), sources)
         worker = self._choose(instance, sources, every, loads)
-        if not (idle or self.settings.eager):
-            self._be_patient(instance, every, loads.now_s)
+        if not self.settings.eager:
+            self._be_patient(instance, every, loads.now_s, idle=idle)
         begin_s = time.thread_time()
         try:
             attempt = self._post(instance, sources, prelude, worker, loads)
@@ -165,13 +165,18 @@ class Dispatch:
             raise Blocked("in-vain", "it was run ahead in vain before")
 
     def _be_patient(
-        self, instance: Instance, every: Iterable[dict[str, Source]], now_s: float
+        self, instance: Instance, every: Iterable[dict[str, Source]], now_s: float, *, idle: bool
     ) -> None:
-        """Raise Blocked if sending the input costs home more than it has spent waiting for it."""
+        """Raise Blocked if sending the input costs home more than it has spent waiting for it.
+
+        An idle home has the time, but would be sooner done with what takes less than sending.
+        """
         new = {n: v for n, v in _known_values(every).items() if not self.ledger.packed(n, v)}
         pack_s = sum(self._size(value).pack_s for value in new.values())
         cost_s = self.costs.known(instance.step)
         if instance.step.id in self.places or (cost_s is not None and cost_s > 2 * pack_s):
+            return
+        if idle and (cost_s is None or cost_s > pack_s):
             return
         if not self._patience.ends(new.values(), pack_s, now_s):
             text = f"sending its input would take {1e3 * pack_s:.0f} ms"
@@ -199,8 +204,8 @@ class Dispatch:
             raise Blocked("uses-all-cores", "it uses several cores by itself")
         every = (chunk.sources,)
         worker = self._choose(first, chunk.sources, every, loads)
-        if not (idle or self.settings.eager):
-            self._be_patient(first, every, loads.now_s)
+        if not self.settings.eager:
+            self._be_patient(first, every, loads.now_s, idle=idle)
         begin_s = time.thread_time()
         try:
             attempt = self._post_chunk(chunk, worker, loads)

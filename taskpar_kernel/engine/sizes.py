@@ -6,6 +6,7 @@ microseconds, and is only ever used to decide when something is sent.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -57,9 +58,11 @@ def size_of(value: Any, depth: int = 0) -> Size:
 def _size_of_parts(value: Any, kind: type, depth: int) -> Size:
     if depth >= _DEEPEST:
         return Size(64, _OBJECT_S)
-    if kind is dict:
-        return _sampled(value.values(), len(value), depth)
-    if kind in (list, tuple, set, frozenset):
+    if issubclass(kind, dict):
+        number = dict.__len__(value)  # as it is, whatever a class of the user's makes of it
+        keys = _sampled(dict.__iter__(value), number, depth)
+        return keys + _sampled(dict.values(value), number, depth)
+    if kind in (list, tuple, set, frozenset, deque):
         return _sampled(value, len(value), depth)
     if kind.__module__ in ("builtins", "types"):
         return Size(64, _OBJECT_S)
