@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _DRAWING = frozenset(
     {"matplotlib", "seaborn", "plotly", "bokeh", "altair", "IPython", "ipywidgets"}
 )
+_WITH_OPTIONS = frozenset({"matplotlib"})
+"""Of those that draw, what has options that are part of the process-wide state."""
 _OF_KERNELS = frozenset(
     {
         *("taskpar_kernel", "networkx", "ipykernel", "jupyter_client", "jupyter_core", "zmq"),
@@ -123,7 +125,9 @@ def _named(node: ast.Import | ast.ImportFrom) -> list[str]:
 def _is_needed(module: str) -> bool:
     """Whether statements may need a module that nobody named: a library's, found by its name."""
     top = module.partition(".")[0]
-    if top in _OF_KERNELS or top in sys.stdlib_module_names or not _is_library(module):
+    if top in _OF_KERNELS or top in sys.stdlib_module_names:
+        return False
+    if not _is_library(module) and module not in _WITH_OPTIONS:
         return False
     spec = getattr(sys.modules.get(module), "__spec__", None)
     return spec is not None and spec.name == module

@@ -511,7 +511,10 @@ class Attempts:
         others = frozenset(holds).union(*(other.held for other in holds.values()))
         known = {**references(instruction.outcome, parcel.numbered), **known}
         live = Live(names, known, list(keep.values()), held=others)
-        live.settle()
+        if holds or changed:
+            live.settle()
+        else:
+            live.unread = True  # its objects are its own, and most outcomes are read at home only
         # Not all that was involved: each iteration of a loop would hold all those before it.
         live.held &= {key for key, _ in live.known.values()}
         live.held = live.held or others  # what was sent refers to others: it cannot be unpacked

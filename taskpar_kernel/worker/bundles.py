@@ -63,6 +63,8 @@ class Live:
     copies: frozenset[Key] = frozenset()
     """The bundles of which it holds copies, because it came from another worker."""
 
+    unread: bool = False
+    """Whether no attempt has read it: it is as it was made, and is marked before one does."""
     _frames: list[object] | None = None
 
     def frame_parts(self) -> set[int]:
@@ -136,6 +138,9 @@ class Bundles:
             if key in self._gone:
                 raise NotPortable(self._gone[key])
             live = self._live[key] = self._unpack(key)
+        elif live.unread:
+            live.unread = False
+            live.remark()
         return live
 
     def names_in(self, key: Key) -> dict[str, Any]:
