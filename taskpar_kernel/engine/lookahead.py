@@ -282,10 +282,9 @@ class Lookahead:
             return False
         if step.effects.draws or step.effects.deletes:
             return False
-        if isinstance(step, Unit) and step.value_of is not None:
-            return False
-        most_s = self.dispatch.costs.most(step)
-        return most_s is not None and most_s < WORTH_S
+        if isinstance(step, Unit) and step.value_of is not None and not step.targets:
+            return False  # what it makes has no name by which another could read it
+        return self._is_worth_it(step) is False
 
     def _may_go(self, step: Unit | HomeStep, *, bold: bool) -> bool:
         """Whether the step is one that travels, and is worth it (as far as is known)."""
@@ -293,10 +292,15 @@ class Lookahead:
             return False
         if self.dispatch.settings.eager:
             return True
+        is_worth_it = self._is_worth_it(step)
+        return bold if is_worth_it is None else is_worth_it
+
+    def _is_worth_it(self, step: Unit | HomeStep) -> bool | None:
+        """Whether a step takes long enough to be sent out by itself; None: nobody knows."""
         costs = self.dispatch.costs
         cost_s, most_s = costs.estimate(step), costs.most(step)
         if cost_s is None or most_s is None:
-            return bold
+            return None
         return cost_s >= WORTH_S or most_s >= _SURELY * WORTH_S
 
     # Walking iterables ---------------------------------------------------------------------------

@@ -56,7 +56,8 @@ def _compiled(old: CodeType, body: list[ast.stmt], node: ast.FunctionDef) -> Cod
             kw_defaults=[],
             defaults=[],
         ),
-        body=[definition],
+        # a function that calls itself finds itself where it did before
+        body=[*([] if node.name in old.co_freevars else [ast.Global([node.name])]), definition],
         decorator_list=[],
     )
     if hasattr(node, "type_params"):

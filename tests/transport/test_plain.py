@@ -114,7 +114,9 @@ def test_what_is_known_stays_a_reference():
     for known in (rows, rows[7]):
         packed = pickle_value({"rows": rows}, {id(known): reference}).place()
         asked = []
-        found, _, _ = unpickle(packed, resolve=lambda name, o=known, a=asked: (a.append(name), o)[1])
+        found, _, _ = unpickle(
+            packed, resolve=lambda name, o=known, a=asked: (a.append(name), o)[1]
+        )
         assert asked == [reference]
         assert found["rows"] == rows
         assert (found["rows"] is rows) == (known is rows)
