@@ -6,6 +6,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def _same(a: Any, b: Any, there: dict[int, object], back: dict[int, object]) -> 
     if type(a) is not type(b):
         return False
     if not isinstance(a, list | dict | tuple):
-        return bool(a == b) or (a != a and b != b)  # noqa: PLR0124
+        return bool(a == b) or (a != a and b != b)
     if isinstance(a, list | dict):
         if id(a) in there or id(b) in back:
             return there.get(id(a)) is b and back.get(id(b)) is a
@@ -53,8 +54,8 @@ def _check_numbers(parcel: Parcel, numbered: Numbered, there: dict[int, object])
     [
         WORDS,
         dict.fromkeys(WORDS, 1.5),
-        [*zip(WORDS, WORDS[1:], strict=False)],
-        Counter(zip(WORDS, WORDS[1:], strict=False)),
+        [*pairwise(WORDS)],
+        Counter(pairwise(WORDS)),
         [{"name": word, "marks": [n, None, True]} for n, word in enumerate(WORDS)],
         [[0.5] * 30 for _ in range(300)],
         {n: {"inner": [(n, [n])]} for n in range(300)},
@@ -149,7 +150,7 @@ def _graphs(seed: int) -> Iterator[tuple[Any, list[Any]]]:
         lambda: draw.randrange(9),
         lambda: "ab"[draw.randrange(2)],
         lambda: None,
-        lambda: draw.random(),
+        draw.random,
         lambda: b"b",
     ]
     if seed % 5 == 0:
