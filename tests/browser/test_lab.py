@@ -75,6 +75,25 @@ def test_the_progress_line_comes_and_goes(server: Lab, page: Any, pictures: Path
     assert "".join(texts).split() == ["first", "last"]
 
 
+def test_a_page_reloaded_in_mid_cell_finds_the_kernel_and_its_results(
+    server: Lab, page: Any
+) -> None:
+    naps = "print('first')\na = nap(4)\nb = nap(4.1)\nprint('last', a + b)"
+    name = server.notebook("reload.ipynb", [NAPS, naps, "print('all of it', a + b)"])
+    notebook = Notebook(page, server, name)
+    notebook.run(0)
+    notebook.wait_done(0)
+    notebook.save()
+    notebook.run(1)
+    notebook.output(1).get_by_text("taskpar ").wait_for(timeout=20_000)
+    page.reload()
+    notebook = Notebook(page, server, name)
+    notebook.wait_idle()
+    assert notebook.output(1).get_by_text("taskpar ").count() == 0, "a line stays behind"
+    notebook.run(2)
+    notebook.output(2).get_by_text("all of it 8.1").wait_for(timeout=20_000)
+
+
 def test_the_interrupt_button_stops_home_and_workers(server: Lab, page: Any) -> None:
     naps = "a = nap(30)\nb = nap(31)\nc = nap(32)"
     name = server.notebook("interrupt.ipynb", [NAPS, naps, "print('goes on')"])
