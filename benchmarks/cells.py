@@ -1,11 +1,11 @@
 """Time cells under python3 and under taskpar in one run, interleaved; medians are compared.
 
-Five questions, each with its limit: do independent sleeps overlap, does a diamond of large arrays
-gain, does a cell with nothing to gain cost anything, does the kernel start as fast, and how much
-memory does the idle pool hold. A table is printed, `out/cells.json` is written; exit code 1 if a
+Six questions, each with its limit: do independent sleeps overlap, does a diamond of large arrays
+gain, does a cell with nothing to gain cost anything, does the line under a long cell, does the
+    python benchmarks/cells.py [--quick] [--only PART,PART…]
 limit is missed.
 
-    python benchmarks/cells.py [--quick] [--only sleeps,diamond,overhead,start,memory]
+    python benchmarks/cells.py [--quick] [--only sleeps,diamond,overhead,progress,start,memory]
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ OVERHEAD = {
     "a loop of 1,000,000": "total = 0\nfor i in range(1_000_000):\n    total += i\n",
     "one expression": "total\n",
 }
+LONG = "total = 0\nfor i in range(25_000_000):\n    total += i\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +200,22 @@ def overhead(times: int) -> Iterator[Row]:
             yield Row(name, "ms", stock_ms, ours_ms, ours_ms - stock_ms, 2.0, len(left))
 
 
+def progress(times: int) -> Iterator[Row]:
+    """A long cell under taskpar without, and with, the line that tells how far it is."""
+    without, shown = (Kernel("taskpar", TASKPAR_PROGRESS=value) for value in ("off", "on"))
+    try:
+        for kernel in (without, shown):
+            kernel.wait_workers(2)
+        left, right = interleaved(without, shown, LONG, times)
+        ratio = median(right) / median(left)
+        yield Row(
+            "line under a cell: off, on", "s", median(left), median(right), ratio, 1.02, times
+        )
+    finally:
+        without.close()
+        shown.close()
+
+
 def start(times: int) -> Iterator[Row]:
     """Kernel start to the first cell's reply."""
     found: dict[str, list[float]] = {"python3": [], "taskpar": []}
@@ -241,6 +258,7 @@ PARTS: dict[str, tuple[Callable[[int], Iterator[Row]], int, int]] = {
     "sleeps": (sleeps, 7, 3),
     "diamond": (diamond, 9, 3),
     "overhead": (overhead, 40, 12),
+    "progress": (progress, 9, 3),
     "start": (start, 10, 4),
     "memory": (memory, 1, 1),
 }
