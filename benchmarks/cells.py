@@ -2,10 +2,10 @@
 
 Six questions, each with its limit: do independent sleeps overlap, does a diamond of large arrays
 gain, does a cell with nothing to gain cost anything, does the line under a long cell, does the
-    python benchmarks/cells.py [--quick] [--only PART,PART…]
-limit is missed.
+kernel start as fast, and how much memory does the idle pool hold. A table is printed,
+`out/cells.json` is written; exit code 1 if a limit is missed.
 
-    python benchmarks/cells.py [--quick] [--only sleeps,diamond,overhead,progress,start,memory]
+    python benchmarks/cells.py [--quick] [--only PART,PART,…]
 """
 
 from __future__ import annotations
