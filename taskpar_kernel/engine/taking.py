@@ -220,7 +220,7 @@ class Taking:
         """Return None unless its worker saw two objects where home has one."""
         inputs = attempt.inputs if attempt.replica is None else (*attempt.inputs, attempt.replica)
         if is_split(inputs, scene.ledger.bundles):
-            return changed("it was sent copies of an object that another of its inputs holds")
+            return changed("two of its inputs hold the same object, and reached the worker apart")
         return None
 
     @staticmethod
