@@ -76,7 +76,7 @@ def page_of(name: str, cells: list[nbformat.NotebookNode]) -> Page:
             parts.append(_with_links_of_docs(cell.source))
             continue
         parts.append(f"```python\n{cell.source}\n```")
-        texts = [text_of(output) for output in cell.outputs]
+        texts = _texts(cell.outputs)
         if "".join(texts).strip():
             parts.append("```text\n" + "\n".join(text.rstrip() for text in texts) + "\n```")
         file = cell.metadata.get("taskpar", {}).get("picture")
@@ -84,6 +84,20 @@ def page_of(name: str, cells: list[nbformat.NotebookNode]) -> Page:
             pictures[file], told = _picture(name, cell)
             parts.append(f"![{told}]({file})")
     return Page("\n\n".join(parts) + "\n", pictures)
+
+
+def _texts(outputs: list[nbformat.NotebookNode]) -> list[str]:
+    """Return what a cell shows, as text; what one stream sent in several parts is one text."""
+    found: list[str] = []
+    before = ""
+    for output in outputs:
+        stream = output.get("name", "") if output.output_type == "stream" else ""
+        if stream and stream == before:
+            found[-1] += text_of(output)
+        else:
+            found.append(text_of(output))
+        before = stream
+    return found
 
 
 def text_of(output: nbformat.NotebookNode) -> str:

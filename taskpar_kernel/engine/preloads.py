@@ -43,6 +43,7 @@ class Preloads:
     def __init__(self, post: Callable[[Place, tuple[str, ...]], None]):
         self._post = post
         self._modules: dict[str, None] = {}
+        self._named: dict[str, None] = {}
         self._known: set[str] = set()
         """The modules that were looked at, whatever became of them."""
         self._importing: Counter[Place] = Counter()
@@ -54,6 +55,13 @@ class Preloads:
         """The modules that workers import as soon as home has, in that order."""
         return tuple(self._modules)
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The same in few words: what statements named, then the packages of the others."""
+        packages = (name.partition(".")[0] for name in tuple(self._modules))
+        others = (name for name in packages if not name.startswith("_"))
+        return tuple(dict.fromkeys((*self._named, *others)))
+
     def is_importing(self, worker: Place) -> bool:
         """Whether the worker is not to be given anything else yet."""
         return self._importing[worker] > 0
@@ -63,6 +71,7 @@ class Preloads:
         modules = tuple(m for m in _named(node) if m not in self._modules and _is_library(m))
         if modules:
             self._modules |= dict.fromkeys(modules)
+            self._named |= dict.fromkeys(modules)
             for worker in workers:
                 self._add(worker, modules)
 

@@ -143,8 +143,8 @@ class Session:
 
     @property
     def imported(self) -> tuple[str, ...]:
-        """The modules that workers import as soon as home has, in that order."""
-        return self._preloads.modules
+        """The modules and packages that workers import as soon as home has."""
+        return self._preloads.told
 
     # Life ------------------------------------------------------------------------------------
 

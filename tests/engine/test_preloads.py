@@ -102,3 +102,7 @@ def test_what_was_loaded_without_a_statement(tmp_path: Path, monkeypatch: pytest
     posted.preloads.done(ONE)
     posted.preloads.loaded((ONE,))
     assert len(posted.posts) == before + 1
+    posted.imports("import json")
+    assert posted.preloads.told[0] == "json"
+    assert "seldom" in posted.preloads.told
+    assert "seldom.inner" not in posted.preloads.told

@@ -43,6 +43,7 @@ def fresh(folder: Path) -> Iterator[Front]:
 def front(fresh: Front) -> Front:
     fresh.wait_for_workers()
     assert fresh.run(NAPS).status == "ok"
+    fresh.wait_for_workers()
     assert fresh.run(CELL).status == "ok"
     return fresh
 
