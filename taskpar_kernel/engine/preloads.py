@@ -32,6 +32,7 @@ _OF_KERNELS = frozenset(
     }
 )
 """What a kernel loads for itself: nothing that a statement needs, unless it imports it."""
+_DEBUGGERS = ("pydev", "_pydev")
 
 
 class Preloads:
@@ -134,7 +135,7 @@ def _named(node: ast.Import | ast.ImportFrom) -> list[str]:
 def _is_needed(module: str) -> bool:
     """Whether statements may need a module that nobody named: a library's, found by its name."""
     top = module.partition(".")[0]
-    if top in _OF_KERNELS or top in sys.stdlib_module_names:
+    if top in _OF_KERNELS or top in sys.stdlib_module_names or top.startswith(_DEBUGGERS):
         return False
     if not _is_library(module) and module not in _WITH_OPTIONS:
         return False

@@ -106,3 +106,18 @@ def test_what_was_loaded_without_a_statement(tmp_path: Path, monkeypatch: pytest
     assert posted.preloads.told[0] == "json"
     assert "seldom" in posted.preloads.told
     assert "seldom.inner" not in posted.preloads.told
+
+
+def test_what_a_debugger_loads_stays_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    posted = Posted()
+    posted.preloads.loaded((ONE,))
+    before = len(posted.posts)
+    for name in ("pydevd_like", "_pydevd_like"):
+        library = tmp_path / "site-packages" / name
+        library.mkdir(parents=True)
+        (library / "__init__.py").write_text("")
+        monkeypatch.syspath_prepend(str(library.parent))
+        import_module(name)
+    posted.preloads.done(ONE)
+    posted.preloads.loaded((ONE,))
+    assert len(posted.posts) == before
