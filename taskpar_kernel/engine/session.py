@@ -64,6 +64,7 @@ from taskpar_kernel.model.run import ReasonRecord, RunRecord, StatementRecord
 from taskpar_kernel.model.steps import LoopStep, Step, TopLevel, Unit, flat
 from taskpar_kernel.pool.link import WorkerPool
 from taskpar_kernel.settings import usable_cores
+from taskpar_kernel.threads import start_thread
 from taskpar_kernel.transport.own import OWN
 from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
 
@@ -354,7 +355,7 @@ class Session:
         if len(sys.modules) != self._modules:
             self._modules = len(sys.modules)
             self._preloads.loaded(self.pool.ready if self.pool is not None else ())
-            threading.Thread(target=OWN.update, name="taskpar warm-up", daemon=True).start()
+            start_thread(OWN.update, "warm-up")
 
     def new_lookahead(self, tops: tuple[TopLevel, ...]) -> Lookahead:
         """Return a fresh look-ahead over these statements."""
@@ -474,10 +475,7 @@ class Session:
     def _get_ready(self) -> None:
         """Start the look-ahead thread: what it imports takes a second beside a busy home."""
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._look, name="taskpar look-ahead", daemon=True
-            )
-            self._thread.start()
+            self._thread = start_thread(self._look, "look-ahead")
 
     def _watch(self) -> None:
         self._get_ready()

@@ -24,6 +24,7 @@ from taskpar_kernel.model.messages import Event, Lost, Proceed, Script, Value
 from taskpar_kernel.pool.folder import Folder
 from taskpar_kernel.pool.shared import Plan, Shared, Snapshot, WorkerState
 from taskpar_kernel.settings import Settings, check_workers
+from taskpar_kernel.threads import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,8 +65,7 @@ class WorkerPool:
         """Start the I/O thread, which starts the workers; returns at once."""
         if self._thread is not None or self._closed:
             return
-        self._thread = threading.Thread(target=self._serve, name="taskpar I/O", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._serve, "I/O")
         atexit.register(self.close)
 
     def _serve(self) -> None:

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from taskpar_kernel.threads import start_thread
+
 if TYPE_CHECKING:
     from taskpar_kernel.model.run import Glance
 
@@ -119,8 +121,7 @@ class LiveLine:
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="taskpar line", daemon=True)
-            self._thread.start()
+            self._thread = start_thread(self._run, "line")
 
     def _run(self) -> None:
         while True:

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from taskpar_kernel.engine.memory.identity import Identities
 from taskpar_kernel.engine.memory.records import Learned, from_line, merged, to_line
 from taskpar_kernel.errors import WireError
 from taskpar_kernel.model.steps import TopLevel
+from taskpar_kernel.threads import start_thread
 
 IDLE_S = 1.0
 """So long after a cell what was learned is written, if no other begins."""
@@ -73,10 +75,7 @@ class Memory:
     def start(self, take: Take, is_busy: Callable[[], bool]) -> None:
         """Begin to read the file, and keep what `take` gives whenever not `is_busy`."""
         if self._thread is None and self._is_kept():
-            self._thread = threading.Thread(
-                target=self._live, args=(take, is_busy), name="taskpar memory", daemon=True
-            )
-            self._thread.start()
+            self._thread = start_thread(partial(self._live, take, is_busy), "memory")
 
     def has_news(self) -> None:
         """A cell has ended: there may be something to keep."""
