@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.manager import AsyncKernelManager
 
 from taskpar_kernel.cli.kernels import NAME, kernel_specs
 from taskpar_kernel.cli.progress import Progress, plain
+from taskpar_kernel.errors import UsageError
 from taskpar_kernel.testing.notebooks import read_notebook
 
 if TYPE_CHECKING:
@@ -35,16 +37,33 @@ def run_notebook(
         UsageError: it is no notebook that could be run; nothing was run.
     """
     notebook = read_notebook(path)
-    import nbformat  # `read_notebook` has told if it is missing
-
     with kernel_specs(arguments) as specs:
         why = asyncio.run(_executed(notebook, path.resolve().parent, specs, limit_s, out is None))
     if out is not None:
-        nbformat.write(notebook, out)  # type: ignore[no-untyped-call]
-        print(f"wrote {out}", file=sys.stderr)
+        _save(notebook, out)
     if why:
         print(why, file=sys.stderr)
     return 1 if why else 0
+
+
+def _save(notebook: NotebookNode, out: Path) -> None:
+    """Write what was executed; where that is not possible after all, keep it elsewhere.
+
+    Raises:
+        UsageError: it is not in `out`; the message tells where it is.
+    """
+    import nbformat  # `read_notebook` has told if it is missing
+
+    text: str = nbformat.writes(notebook) + "\n"  # type: ignore[no-untyped-call]
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as why:
+        kept = Path(mkdtemp(prefix="taskpar-")) / out.name
+        kept.write_text(text, encoding="utf-8")
+        raise UsageError(
+            f"{out} cannot be written ({why.strerror}); it is kept in {kept}"
+        ) from None
+    print(f"wrote {out}", file=sys.stderr)
 
 
 async def _executed(

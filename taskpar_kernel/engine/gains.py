@@ -51,25 +51,24 @@ class Gains:
     """Step → the cell in which it was found not to pay."""
 
     def begin_cell(self) -> None:
-        """Another cell begins."""
+        """Another cell begins: steps that have waited long enough get another chance."""
         self._cells += 1
+        for key, since in tuple(self._refused.items()):
+            if self._cells - since >= _AGAIN_CELLS:
+                del self._refused[key]
+                last = self._spent[key]
+                self._spent[key] = deque((last[-1],), _LAST)  # one more loss will do
 
     def observe(self, step: Unit | HomeStep, spent: Spent) -> None:
         """Remember one outcome that was taken."""
-        self._spent.setdefault(step.key, deque(maxlen=_LAST)).append(spent)
+        last = self._spent.setdefault(step.key, deque(maxlen=_LAST))
+        last.append(spent)
+        cost_s = sum(each.cost_s(self.cores) for each in last)
+        if len(last) < _ENOUGH or cost_s <= _WORTH * sum(each.work_s for each in last):
+            self._refused.pop(step.key, None)
+        else:
+            self._refused.setdefault(step.key, self._cells)
 
     def pays(self, step: Unit | HomeStep) -> bool:
         """Whether it is not seen to be in vain to run `step` ahead."""
-        last = self._spent.get(step.key)
-        if last is None or len(last) < _ENOUGH:
-            return True
-        cost_s = sum(spent.cost_s(self.cores) for spent in last)
-        if cost_s <= _WORTH * sum(spent.work_s for spent in last):
-            return True
-        since = self._refused.setdefault(step.key, self._cells)
-        if self._cells - since < _AGAIN_CELLS:
-            return False
-        del self._refused[step.key]
-        while len(last) >= _ENOUGH:
-            last.popleft()
-        return True
+        return step.key not in self._refused

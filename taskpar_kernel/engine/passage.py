@@ -44,14 +44,14 @@ class Passage:
 
     def changed(self, attempt: AttemptRecord, files: FilesRead) -> Refusal | None:
         """Return which of the files the attempt looked at has changed since, or None."""
-        path = changed_file(files, present_state) or self._passing(files, attempt.issued_s)
+        path = changed_file(files, present_state) or self._came_and_went(files, attempt.issued_s)
         if path:
             self._session.overtaking.squashed(attempt.instance.step, attempt.issued_s)
         return (
             Refusal("squashed-files", f"the file {path} was changed in between") if path else None
         )
 
-    def _passing(self, files: FilesRead, issued_s: float) -> str:
+    def _came_and_went(self, files: FilesRead, issued_s: float) -> str:
         """Return the first file that may have been something else meanwhile, or nothing."""
         since = self._session.touched.since
         return next((path for path, state in files if since(path, state, issued_s)), "")

@@ -28,7 +28,7 @@ _OF_KERNELS = frozenset(
     {
         *("taskpar_kernel", "networkx", "ipykernel", "jupyter_client", "jupyter_core", "zmq"),
         *("tornado", "traitlets", "comm", "debugpy", "jedi", "parso", "prompt_toolkit", "pygments"),
-        *("matplotlib_inline", "stack_data", "psutil", "IPython", "ipywidgets"),
+        *("matplotlib_inline", "stack_data", "psutil"),
     }
 )
 """What a kernel loads for itself: nothing that a statement needs, unless it imports it."""
@@ -70,21 +70,14 @@ class Preloads:
     def imported(self, node: ast.Import | ast.ImportFrom, workers: Iterable[Place]) -> None:
         """Home ran an import."""
         modules = tuple(m for m in _named(node) if m not in self._modules and _is_library(m))
-        if modules:
-            self._modules |= dict.fromkeys(modules)
-            self._named |= dict.fromkeys(modules)
-            for worker in workers:
-                self._add(worker, modules)
+        self._named |= dict.fromkeys(modules)
+        self._spread(modules, workers)
 
     def loaded(self, workers: Iterable[Place]) -> None:
         """A cell has ended: find what it loaded without saying so."""
         new = [name for name in tuple(sys.modules) if name not in self._known]
         self._known.update(new)
-        modules = tuple(m for m in new if m not in self._modules and _is_needed(m))
-        if modules:
-            self._modules |= dict.fromkeys(modules)
-            for worker in workers:
-                self._add(worker, modules)
+        self._spread(tuple(m for m in new if m not in self._modules and _is_needed(m)), workers)
 
     def came_up(self, worker: Place) -> None:
         """A worker is there that has imported nothing."""
@@ -112,6 +105,11 @@ class Preloads:
         with self._lock:
             self._queue.clear()
             self._importing.clear()
+
+    def _spread(self, modules: tuple[str, ...], workers: Iterable[Place]) -> None:
+        self._modules |= dict.fromkeys(modules)
+        for worker in workers if modules else ():
+            self._add(worker, modules)
 
     def _add(self, worker: Place, modules: tuple[str, ...]) -> None:
         # one worker imports at a time: the user's own code runs meanwhile, and needs a core

@@ -295,12 +295,12 @@ class Session:
         """Let the look-ahead thread watch `cell` while the block runs, and clean up after it."""
         self._cell = cell
         self._watch()
+        self.touched.clear()
         watch(self.touched)
         try:
             yield
         finally:
             watch(None)
-            self.touched.clear()
             with deferred_interrupts():
                 self._end(cell)
 

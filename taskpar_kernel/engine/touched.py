@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.worker.seen import is_kind
@@ -33,11 +34,14 @@ class FilesTouched:
         """Resolved path → when it was last touched, in monotonic seconds."""
         self._moved_s: dict[str, float] = {}
         """The same for what came, went or became something else."""
+        self._inside_s: dict[str, float] = {}
+        """Folder → when something in it last did so."""
 
     def clear(self) -> None:
         """Forget everything: nobody is left who could have read it."""
         self._touched_s.clear()
         self._moved_s.clear()
+        self._inside_s.clear()
 
     def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Note what an audit event is about to do."""
@@ -49,9 +53,9 @@ class FilesTouched:
 
     def note(self, path: str, *, moves: bool) -> None:
         """Note a touch of `path`; `moves`: it may come, go or become something else by it."""
-        self._touched_s[path] = time.monotonic()
+        now_s = self._touched_s[path] = time.monotonic()
         if moves:
-            self._moved_s[path] = self._touched_s[path]
+            self._moved_s[path] = self._inside_s[os.path.dirname(path)] = now_s
 
     def since(self, path: str, looked: FileState, begin_s: float) -> bool:
         """Whether what was `looked` at may have been something else at a time after `begin_s`."""
@@ -60,16 +64,12 @@ class FilesTouched:
         resolved = os.path.realpath(path)
         folder, name = os.path.split(path)
         names = {resolved, os.path.join(os.path.realpath(folder), name)}
-        touched_s = self._moved_s if is_kind(looked) else self._touched_s
-        if any(touched_s.get(name, -1.0) >= begin_s for name in names):
-            return True
         above = {parent for name in names for parent in _above(name)}
-        if any(self._moved_s.get(parent, -1.0) >= begin_s for parent in above):
-            return True
-        return not is_kind(looked) and any(
-            moved_s >= begin_s and os.path.dirname(moved) == resolved
-            for moved, moved_s in self._moved_s.items()
-        )
+        times_s = [self._moved_s.get(name, -1.0) for name in names | above]
+        if not is_kind(looked):
+            times_s += [self._touched_s.get(name, -1.0) for name in names]
+            times_s.append(self._inside_s.get(resolved, -1.0))
+        return max(times_s) >= begin_s
 
 
 def _above(path: str) -> Iterable[str]:
@@ -80,17 +80,20 @@ def _above(path: str) -> Iterable[str]:
         path, parent = parent, os.path.dirname(parent)
 
 
-_installed: list[bool] = []
 _watching: list[Callable[[str, tuple[Any, ...]], None]] = []
 """Who is told now: at most one, for one cell runs at a time in a process."""
 
 
 def watch(touched: FilesTouched | None) -> None:
     """Tell `touched`, and nobody else, what this process does to files from now on."""
-    if not _installed:
-        _installed.append(True)
-        sys.addaudithook(_audit)
+    _install()
     _watching[:] = [touched.audit] if touched is not None else []
+
+
+@cache
+def _install() -> None:
+    """Add the hook: there is no way to remove one."""
+    sys.addaudithook(_audit)
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:

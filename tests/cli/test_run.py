@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,6 +92,19 @@ def test_a_cell_that_raises_ends_it_with_1_and_is_saved(tmp_path: Path) -> None:
     cells = nbformat.read(tmp_path / "out.ipynb", 4).cells
     assert cells[1].outputs[0].output_type == "error"
     assert cells[2].outputs == []
+
+
+def test_what_cannot_be_saved_after_all_is_kept_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    notebook(tmp_path / "n.ipynb", "import shutil\nshutil.rmtree('out')\n6 * 7")
+    done = taskpar("run", "n.ipynb", "-o", "out/x.ipynb", folder=tmp_path)
+    assert done.returncode == 2
+    *_, says = done.stderr.splitlines()
+    assert says.startswith("taskpar run: out/x.ipynb cannot be written")
+    kept = Path(says.partition("it is kept in ")[2])
+    (cell,) = nbformat.read(kept, as_version=4).cells
+    assert cell.outputs[0].data["text/plain"] == "42"
+    shutil.rmtree(kept.parent)
 
 
 def test_a_cell_that_takes_too_long_ends_it_with_1(tmp_path: Path) -> None:
