@@ -9,7 +9,7 @@ CONFORMANCE := $(OUT)/conformance
 GALLERIES := $(OUT)/galleries
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab browser tutorial docs conformance equality galleries bench loops clean distclean
+.PHONY: help demo test lab browser tutorial docs figures conformance equality galleries bench loops clean distclean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ tutorial: $(VENV)/.stamp-demo ## run the tutorials and write their pages and pic
 docs: $(VENV)/.stamp-docs ## build the site, with a reference made from the code, in out/site
 	@$(BIN)/python docs/make_site.py $(ARGS)
 
+figures: $(VENV)/.stamp-test ## run the commands behind docs/figures.md and write it anew; ARGS=bench for one
+	@$(BIN)/python docs/make_figures.py $(ARGS)
+
 conformance: $(CONFORMANCE)/venv/.stamp ## ipykernel's and nbclient's own suites: taskpar against the stock kernel
 	@$(CONFORMANCE)/venv/bin/python tests/conformance/run.py --cache $(CONFORMANCE) $(ARGS)
 
@@ -44,7 +47,7 @@ equality: $(VENV)/.stamp-demo ## random programs under python3 and under taskpar
 bench: $(VENV)/.stamp-demo ## time small cells against python3
 	@$(BIN)/python benchmarks/cells.py $(ARGS)
 
-loops: $(VENV)/.stamp-demo ## time loops as people write them against python3; ARGS='--peers --write' for all
+loops: $(VENV)/.stamp-demo ## time loops as people write them against python3; ARGS=--peers beside joblib and dask too
 	@$(BIN)/python benchmarks/loops.py $(ARGS)
 
 clean: ## remove what the commands above left, but for .venv

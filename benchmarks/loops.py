@@ -5,7 +5,7 @@ and the later ones are, statements taken from workers, whether all results and o
 `--peers` also times the same work written by hand for joblib, and for dask where it is installed.
 `out/loops.json` is written; exit code 1 if a result differs.
 
-    python benchmarks/loops.py [--quick] [--only NAME,..] [--workers N] [--peers] [--write]
+    python benchmarks/loops.py [--quick] [--only NAME,..] [--workers N] [--peers]
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from loops_cells import Cell, cells
-from loops_table import HEAD, line, markdown, totals
+from loops_table import HEAD, line, totals
 from loops_timing import Timing, measure
 
 OUT = Path("out")
-PAGE = Path("docs/loops.md")
 WORKERS = 2
 LATER, LATER_QUICK = 6, 2
 """Runs of each cell after the first."""
@@ -44,7 +43,7 @@ def main() -> int:
             print(f"    {difference}")
         if options.explain:
             print("\n".join(f"\n{text}" for text in timing.explained), end="\n\n", flush=True)
-        _leave(found, peers, options)  # after each cell: a run that is stopped leaves what it has
+        _leave(found, options)  # after each cell: a run that is stopped leaves what it has
     print("\n".join(totals(found, peers)))
     return 1 if any(t.differences for t in found) else 0
 
@@ -61,7 +60,7 @@ def _installed() -> list[str]:
     return [library for library in LIBRARIES if library not in missing]
 
 
-def _leave(found: list[Timing], peers: list[str], options: argparse.Namespace) -> None:
+def _leave(found: list[Timing], options: argparse.Namespace) -> None:
     OUT.mkdir(exist_ok=True)
     record = {
         "cores": os.cpu_count(),
@@ -69,9 +68,6 @@ def _leave(found: list[Timing], peers: list[str], options: argparse.Namespace) -
         "cells": [t.to_dict() for t in found],
     }
     (OUT / "loops.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    if options.write:
-        PAGE.write_text(markdown(found, peers), encoding="utf-8")
-        PAGE.with_suffix(".json").write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 def _options() -> argparse.Namespace:
@@ -81,7 +77,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, help="2, and 4 for cells that wait")
     parser.add_argument("--peers", action="store_true", help="time joblib and dask too")
     parser.add_argument("--explain", action="store_true", help="show what ran where, and why")
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE} and its JSON")
     options = parser.parse_args()
     try:
         options.cells = cells([name for name in options.only.split(",") if name])

@@ -1,15 +1,13 @@
-"""`Timing`s come in, lines for the terminal and a page in markdown go out.
+"""`Timing`s come in, lines for the terminal go out.
 
 The rule: ratios are what counts, of medians; geometric means are taken over the parallel cells.
 """
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import geometric_mean
 
-import psutil
 from loops_timing import Timing
 
 HEAD = f"{'cell':12} {'':10} {'serial s':>8} {'first':>6} {'later':>6} {'ahead':>9} equal"
@@ -45,38 +43,6 @@ def totals(timings: Sequence[Timing], peers: Sequence[str] = ()) -> list[str]:
     differing = [t.cell.name for t in timings if t.differences]
     lines.append(f"results equal: {'no: ' + ', '.join(differing) if differing else 'yes'}")
     return lines
-
-
-def markdown(timings: Sequence[Timing], peers: Sequence[str]) -> str:
-    """Return the page for the documentation."""
-    cores, version = psutil.cpu_count(), platform.python_version()
-    heads = ["cell", "what", "", "serial s", "first run", "later runs", "ahead", "equal", *peers]
-    rows = [_cells(t, peers) for t in timings]
-    method = (
-        f"Measured by `make loops` on {cores} cores that did some other work at the same time, "
-        f"{platform.system()}, CPython {version}; ratios count, seconds do not. Each cell ran "
-        f"{len(timings[0].stock_s)} times under python3 and under taskpar, in turns, in new "
-        "kernels, with two workers, or four where the cell waits. Ratios: how many times as fast "
-        "as python3. Ahead: statements taken from workers in the first and in the last run. "
-        "For libraries, the same work written by hand: the first call, and later ones."
-    )
-    table = _table([heads, ["---"] * len(heads), *rows])
-    ends = [f"- {text}" for text in totals(timings, peers)]
-    lines = ["# Loops as people write them", "", method, "", *table, "", *ends, ""]
-    return "\n".join(lines)
-
-
-def _cells(timing: Timing, peers: Sequence[str]) -> list[str]:
-    figures = [f"{timing.serial_s:.2f}", f"{timing.first:.2f}", f"{timing.later:.2f}"]
-    ahead = f"{timing.ahead[0]}, {timing.ahead[-1]}"
-    equal = "NO" if timing.differences else "yes"
-    title = timing.cell.title.replace("|", "\\|")
-    libraries = (_peer(timing, library) for library in peers)
-    return [timing.cell.name, title, _kind(timing), *figures, ahead, equal, *libraries]
-
-
-def _table(rows: Iterable[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _kind(timing: Timing) -> str:

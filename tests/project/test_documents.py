@@ -11,7 +11,7 @@ import sys
 import tomllib
 from collections.abc import Collection, Iterator
 from functools import cache
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import nbformat
@@ -282,6 +282,35 @@ def test_python_blocks_of_the_readme_run(tmp_path: Path) -> None:
     assert set(promised) <= set(printed)
 
 
+def _commands_of_the_readme() -> list[str]:
+    """Return the lines of its blocks that call the command line, without what is said of them."""
+    blocks = [
+        block for language, block in _FENCE.findall(README.read_text("utf-8")) if not language
+    ]
+    lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if re.match(r"(python -m )?taskpar", line)]
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("command", _commands_of_the_readme())
+def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
+    cells = [nbformat.v4.new_code_cell(code) for code in ("a = sum(range(10))", "a")]
+    for name in ("analysis.ipynb", "notebook.ipynb"):
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / name)
+    (tmp_path / "script.py").write_text("import sys\nprint(open(sys.argv[1]).read())\n")
+    (tmp_path / "data.csv").write_text("1,2\n")
+    words = re.sub(r"^(python -m taskpar_kernel|taskpar)", "", command)
+    done = subprocess.run(
+        [sys.executable, "-m", "taskpar_kernel", *shlex.split(words)],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path), "JUPYTER_DATA_DIR": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_readme_tells_the_seconds_of_its_picture() -> None:
     """The picture is that of the second run in the tutorial; so are the seconds in the table."""
     page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -293,6 +322,32 @@ def test_the_readme_tells_the_seconds_of_its_picture() -> None:
     text = README.read_text(encoding="utf-8")
     assert f"; {taken:.1f} s instead of {serial:.0f} s](docs/timeline.svg)" in text
     assert f"| {serial:.1f} s, one after the other | {taken:.1f} s, side by side |" in text
+
+
+# The figures ---------------------------------------------------------------------------------
+
+
+def test_the_figures_are_what_the_commands_of_the_table_printed() -> None:
+    """No word stands on the page but those of the table, facts of the run, and what was printed."""
+    spec = spec_from_file_location("make_figures", ROOT / "docs" / "make_figures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    writer = module_from_spec(spec)
+    sys.modules[spec.name] = writer  # its dataclass looks itself up there
+    spec.loader.exec_module(writer)
+    text = writer.PAGE.read_text(encoding="utf-8")
+    found = writer.sections(text)
+    assert found.keys() == writer.SECTIONS.keys()
+    assert writer.page(found) == text
+    for name, section in writer.SECTIONS.items():
+        title, about, facts, printed = found[name].split("\n\n", 3)
+        assert (title, about) == (f"## {section.title}", section.about)
+        assert re.fullmatch(
+            rf"`{re.escape(section.command)}`, [\d-]+, \d+ s; \w+, CPython [\d.]+, \d+ cores, "
+            r"load [\d.]+ before\.",
+            facts,
+        )
+        assert re.fullmatch(r"```text\n.+\n```\n", printed, re.DOTALL)
 
 
 # The site ------------------------------------------------------------------------------------
