@@ -22,6 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "figures.md"
+_OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "ARGS"}
+"""What `make` says to those below it: a command of the table is called by itself."""
 HEAD = """<!-- written by `make figures` from docs/make_figures.py -->
 
 # Figures
@@ -44,11 +46,11 @@ class Section:
         """Run the command; return the section."""
         load, begin_s = os.getloadavg()[0], time.monotonic()
         today = datetime.now(UTC).date()
-        printed = _output(shlex.split(self.command))
+        code, printed = _run(shlex.split(self.command))
         facts = (
             f"`{self.command}`, {today}, {time.monotonic() - begin_s:.0f} s; {platform.system()}, "
             f"CPython {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f} before."
-        )
+        ) + (f" Exit code {code}." if code else "")
         found = re.search(self.shown, printed, re.DOTALL | re.MULTILINE)
         text = (found[0] if found else printed).strip("\n").replace(str(ROOT), ".")
         return f"## {self.title}\n\n{self.about}\n\n{facts}\n\n```text\n{text}\n```\n"
@@ -182,14 +184,20 @@ def page(measured: Mapping[str, str]) -> str:
     return "\n".join([f"{HEAD}\n", *(measured[name] for name in SECTIONS if name in measured)])
 
 
-def _output(words: list[str]) -> str:
-    """Run a command where a user would; return what it printed, also if it says that it failed."""
-    environ = {k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+def _run(words: list[str]) -> tuple[int, str]:
+    """Run a command where a user would; return its exit code and what it printed.
+
+    Raises:
+        SystemExit: it printed nothing.
+    """
+    environ = {k: v for k, v in os.environ.items() if k not in _OF_MAKE}
     environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
     done = subprocess.run(  # noqa: S603 - the commands of the table above
         words, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, check=False
     )
-    return done.stdout
+    if not done.stdout.strip():
+        sys.exit(f"{shlex.join(words)} printed nothing; the page is as it was")
+    return done.returncode, done.stdout
 
 
 if __name__ == "__main__":

@@ -344,7 +344,7 @@ def test_the_figures_are_what_the_commands_of_the_table_printed() -> None:
         assert (title, about) == (f"## {section.title}", section.about)
         assert re.fullmatch(
             rf"`{re.escape(section.command)}`, [\d-]+, \d+ s; \w+, CPython [\d.]+, \d+ cores, "
-            r"load [\d.]+ before\.",
+            r"load [\d.]+ before\.( Exit code \d+\.)?",
             facts,
         )
         assert re.fullmatch(r"```text\n.+\n```\n", printed, re.DOTALL)
