@@ -76,8 +76,8 @@ async def _demo(options: Options) -> int:
             two = await parallel.observe(_table(one))
             found = [str(d) for d in differences(one, two)]
             found += await _details(serial, parallel, differing_names(one, two))
+        _totals(one, two)
         _leave(parallel, options)
-    _totals(one, two)
     for line in found[:_MOST_SHOWN]:
         _say(f"  {line}")
     if len(found) > _MOST_SHOWN:
@@ -138,7 +138,7 @@ def _leave(run: KernelRun, options: Options) -> None:
     exporter: Any = HTMLExporter
     page, _ = exporter(embed_images=True).from_notebook_node(run.notebook)
     executed.with_suffix(".html").write_text(page, encoding="utf-8")
-    _say(f"\nexecuted notebook: {executed}, as HTML: {executed.with_suffix('.html')}")
+    _say(f"executed notebook: {executed}, as HTML: {executed.with_suffix('.html')}")
 
 
 def _text(source: str) -> str:
