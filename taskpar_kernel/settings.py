@@ -8,8 +8,10 @@ configuration file, the environment, the defaults.
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -43,6 +45,7 @@ class Settings:
     statement_limit_s: float = 0.0
     progress: str = "auto"
     history: bool = True
+    shared_mb: float = math.inf
 
     def with_workers(self, workers: int) -> Settings:
         """Return these settings with another pool size."""
@@ -77,6 +80,18 @@ def _cgroup_quota() -> int | None:
     except (OSError, ValueError):
         pass
     return None
+
+
+def default_shared_mb() -> float:
+    """Return the default ceiling of shared memory: a quarter of what this process may use, in MB.
+
+    What a cgroup grants is respected.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # there is no such cgroup, or no limit in it
+            memory = min(memory, int(Path("/sys/fs/cgroup", file).read_text(encoding="ascii")))
+    return float(memory // 4_000_000)
 
 
 def default_workers() -> int:
@@ -119,7 +134,7 @@ def _parse(name: str, text: str, default: object) -> object:
             number = -1.0
         if not number >= 0:
             raise UsageError(
-                f"TASKPAR_{name.upper()}={text!r}: a number of seconds, 0 or more, is allowed; "
+                f"TASKPAR_{name.upper()}={text!r}: a number, 0 or more, is allowed; "
                 "nothing was started"
             )
         return number
@@ -161,11 +176,19 @@ class TaskPar(Configurable):
         "no text) for later sessions, in Jupyter's data folder. False: in memory only.",
     ).tag(config=True)
 
+    shared_mb = Float(
+        help="At most so many MB of shared memory for values; the rest travels inside messages. "
+        "Default: a quarter of the memory."
+    ).tag(config=True)
+
     workers.tag(config=True)
 
     def __init__(self, environ: Mapping[str, str] | None = None, **kwargs: Any):
         given = os.environ if environ is None else environ
-        defaults: dict[str, Any] = {"workers": default_workers()}
+        defaults: dict[str, Any] = {
+            "workers": default_workers(),
+            "shared_mb": default_shared_mb(),
+        }
         blank = Settings()
         for name in Settings.__dataclass_fields__:
             defaults.setdefault(name, getattr(blank, name))

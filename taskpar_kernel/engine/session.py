@@ -159,7 +159,8 @@ class Session:
         except (OSError, TaskParError) as error:
             self._no_pool(str(error))
             return
-        self.segments = Segments(pool.segments, "home") if pool.segments else NO_SEGMENTS
+        most_bytes = self.settings.shared_mb * 1e6
+        self.segments = Segments(pool.segments or None, "home", most_bytes)
         self.pool = pool
         self._get_ready()
         self.memory.start(self.costs.take_unsaved, lambda: self._cell is not None)
@@ -387,7 +388,7 @@ class Session:
         bundles = tuple(cell.dispatch.ledger.bundles.values())
         for bundle in bundles:
             if bundle.packed is not None:
-                Segments.release(bundle.packed.buffers)
+                Segments.release(bundle.packed.paths)
         if pool is None:
             return
         for worker in pool.ready:

@@ -41,6 +41,11 @@ class Packed:
             b.nbytes if isinstance(b, Segment) else len(b) for b in self.buffers
         )
 
+    @property
+    def paths(self) -> frozenset[str]:
+        """The files of its segments."""
+        return frozenset(b.path for b in self.buffers if isinstance(b, Segment))
+
 
 # Instructions --------------------------------------------------------------------------------
 
@@ -295,7 +300,10 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A value arrived at a worker (for the record): bytes, and monotonic times."""
+    """A value arrived at a worker (for the record): bytes, and monotonic times.
+
+    `paths`: files of a variable's segments, which the worker has opened and needs no more.
+    """
 
     key: Key
     source: Place
@@ -304,6 +312,7 @@ class Received:
     sent_s: float
     arrived_s: float
     name: str = ""
+    paths: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from taskpar_kernel.model.messages import (
     TimedOut,
     Value,
 )
+from taskpar_kernel.transport.segments import Segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,6 +63,8 @@ class _Run:
 class _Arrivals:
     name: str
     stamps: dict[Place, int]
+    paths: set[str] = field(default_factory=set)
+    """What can be let go of when all have it."""
     future: Future[None] = field(default_factory=_future)
 
 
@@ -180,8 +183,10 @@ class Answers:
             self._due.append(partial(arrivals.future.set_exception, error))
             return
         arrivals.stamps.pop(event.worker, None)
+        arrivals.paths |= event.paths
         if not arrivals.stamps:
             del self._arrivals[event.key]
+            self._due.append(partial(Segments.release, arrivals.paths))
             self._due.append(partial(arrivals.future.set_result, None))
 
     def _take_loss(self, lost: Lost) -> None:

@@ -168,6 +168,7 @@ class IoLoop:
             self._plan.python,
             self._folder.path,
             self._folder.segments,
+            self._plan.settings.shared_mb,
             self._plan.cwd,
             member.place,
             member.incarnation,

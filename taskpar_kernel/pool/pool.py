@@ -30,6 +30,7 @@ from taskpar_kernel.pool.answers import Answers, RunResult
 from taskpar_kernel.pool.link import WorkerPool
 from taskpar_kernel.settings import Settings, TaskPar, check_workers
 from taskpar_kernel.transport.pickling import pack, unpack
+from taskpar_kernel.transport.segments import Segments
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,6 +53,8 @@ class Pool:
         self._answers = Answers()
         self._link = WorkerPool(self._settings.workers, self._settings, self._answers.hear)
         self._link.start()
+        shared_bytes = self._settings.shared_mb * 1e6
+        self._segments = Segments(self._link.segments or None, "api", shared_bytes)
 
     @property
     def workers(self) -> tuple[Place, ...]:
@@ -105,16 +108,16 @@ class Pool:
     def put(self, worker: int | Iterable[int], /, **values: object) -> None:
         """Bind `values` on `worker` (one or several) by name; returns at once."""
         workers = worker if isinstance(worker, Iterable) else (worker,)
-        places = [self._place(w) for w in workers]
+        places = dict.fromkeys(self._place(w) for w in workers)
         for name, value in values.items():
-            packed = pack(value)
-            for place in places:
-                key = Key(next(self._keys))
-                message = Value(key, HOME, packed, name, time.monotonic())
-                with self._answers.lock:
+            key = Key(next(self._keys))
+            message = Value(key, HOME, pack(value, self._segments), name, time.monotonic())
+            script = Script((Receive(key, HOME, self._limit(None), name),))
+            with self._answers.lock:
+                for place in places:
                     self._link.send_value(place, message)
-                    receive = Receive(key, HOME, self._limit(None), name)
-                    self._link.post(place, Script((receive,)))
+                stamps = {place: self._link.post(place, script) for place in places}
+                self._answers.expect_arrivals(key, name, stamps)
 
     def gather(
         self, worker: int, names: str | Iterable[str], *, limit_s: float | None = None
@@ -147,7 +150,8 @@ class Pool:
                     f"worker {place} did not send {name!r} within {limit:g} s: what was posted "
                     "to it before is still running; it goes on, and a later gather finds the value"
                 ) from None
-            gathered[name] = unpack(value.packed)
+            gathered[name] = unpack(value.packed, self._segments)
+            Segments.release(value.packed.paths)
         return gathered
 
     def wait_ready(self, limit_s: float | None = None, count: int | None = None) -> int:

@@ -36,6 +36,7 @@ class Launch:
     python: str
     folder: Path
     segments: str
+    shared_mb: float
     cwd: str
     number: int
     incarnation: int
@@ -82,6 +83,7 @@ class Subkernel:
                 f"--WorkerApp.number={launch.number}",
                 f"--WorkerApp.incarnation={launch.incarnation}",
                 f"--WorkerApp.segments={launch.segments}",
+                f"--WorkerApp.shared_mb={launch.shared_mb}",
                 "--HistoryManager.enabled=False",
             ],
             env=HashSeed.environment(),

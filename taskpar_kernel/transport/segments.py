@@ -3,14 +3,15 @@
 Buffers come in, `Segment` descriptions go out, and back. The rule: a consumer's map is
 copy-on-write, so an array arrives writable and nobody sees another's writes.
 
-A segment file has one writer and is written once, before its description is sent. It is unlinked
-when home says that nobody will ask for it any more; maps that exist stay valid, because the
-system frees the memory with the last map.
+A segment file has one writer and is written once, before its description is sent. When home says
+that nobody will ask for it any more, it is set free, and the next segment may take it over
+(`transport/files.py`).
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import mmap
 import os
 import sys
@@ -20,7 +21,8 @@ from typing import Any
 
 import xxhash
 
-from taskpar_kernel.model.messages import Segment
+from taskpar_kernel.model.messages import Packed, Segment
+from taskpar_kernel.transport.files import Files, Written, map_private, set_free, sweep_free
 
 SMALLEST_BYTES = 256 * 1024
 """Below this, a frame inside the message is faster than a file, a map and their faults."""
@@ -40,10 +42,13 @@ _IS_COPIED = bytes(
 
 
 class Segments:
-    """The shared segments this process writes and maps; `folder` None: everything in-message."""
+    """The shared segments this process writes and maps; `folder` None: everything in-message.
 
-    def __init__(self, folder: str | None, owner: str = ""):
-        self._folder = folder
+    With what other processes have in the folder, they hold at most `most_bytes`.
+    """
+
+    def __init__(self, folder: str | None, owner: str = "", most_bytes: float = math.inf):
+        self._files = Files(folder, most_bytes) if folder else None
         self._owner = owner
         self._numbers = itertools.count(1)
 
@@ -56,7 +61,7 @@ class Segments:
         """
         views = list(buffers)
         large = [i for i, view in enumerate(views) if view.nbytes >= SMALLEST_BYTES]
-        placed = self._write([views[i] for i in large], check) if large and self._folder else None
+        placed = self._write([views[i] for i in large], check) if large else None
         if placed is None:
             return tuple(bytes(view) for view in views)
         where = dict(zip(large, placed, strict=True))
@@ -70,24 +75,24 @@ class Segments:
             start = -(-end // _ALIGN) * _ALIGN
             offsets.append(start)
             end = start + view.nbytes
-        path = f"{self._folder}/{self._owner}-{next(self._numbers)}"
-        try:
-            fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except OSError:
+        if self._files is None:
             return None
         try:
-            os.posix_fallocate(fd, 0, end)
-            for view, start in zip(views, offsets, strict=True):
-                _write_all(fd, view, start, check)
+            file = self._files.open(f"{self._owner}-{next(self._numbers)}", end)
         except OSError:  # no room in shared memory: the frames travel inside the message
-            Path(path).unlink(missing_ok=True)
+            return None
+        try:
+            for view, start in zip(views, offsets, strict=True):
+                _write_all(file, view, start, check)
+        except OSError:
+            Path(file.path).unlink(missing_ok=True)
             return None
         except BaseException:
-            Path(path).unlink(missing_ok=True)
+            Path(file.path).unlink(missing_ok=True)
             raise
         finally:
-            os.close(fd)
-        return [Segment(path, o, v.nbytes) for o, v in zip(offsets, views, strict=True)]
+            file.close()
+        return [Segment(file.path, o, v.nbytes) for o, v in zip(offsets, views, strict=True)]
 
     def take(self, buffers: Iterable[bytes | Segment]) -> tuple[list[Any], list[mmap.mmap]]:
         """Return writable private buffers, and the maps that carry the large ones."""
@@ -95,39 +100,48 @@ class Segments:
         taken: list[Any] = []
         for buffer in buffers:
             if not isinstance(buffer, Segment):
-                taken.append(bytearray(buffer))
+                private = isinstance(buffer, memoryview) and not buffer.readonly
+                taken.append(buffer if private else bytearray(buffer))
                 continue
             if buffer.path not in maps:
-                maps[buffer.path] = _map(buffer.path)
+                maps[buffer.path] = map_private(buffer.path)
             view = memoryview(maps[buffer.path])
             taken.append(view[buffer.offset : buffer.offset + buffer.nbytes])
         return taken, list(maps.values())
 
+    def opened(self, packed: Packed) -> Packed:
+        """Return the value with its segments mapped: nobody has to keep their files for it.
+
+        Raises:
+            OSError: they are gone.
+        """
+        held = [b if isinstance(b, Segment) else b"" for b in packed.buffers]
+        mapped, _ = self.take(held)
+        pairs = zip(packed.buffers, mapped, strict=True)
+        buffers = tuple(m if isinstance(b, Segment) else b for b, m in pairs)
+        return Packed(packed.inband, buffers)
+
     @staticmethod
-    def release(buffers: Iterable[bytes | Segment]) -> None:
-        """Unlink the files behind `buffers`; existing maps stay valid."""
-        for path in {b.path for b in buffers if isinstance(b, Segment)}:
-            Path(path).unlink(missing_ok=True)
+    def release(paths: Iterable[str]) -> None:
+        """Set these files free; existing maps stay valid."""
+        released = set(paths)
+        for path in released:
+            set_free(path)
+        for folder in {os.path.dirname(path) for path in released}:  # noqa: PTH120 - hot
+            sweep_free(folder)
 
 
 NO_SEGMENTS = Segments(None)
 
 
-def _write_all(fd: int, view: memoryview, offset: int, check: Callable[[], None] | None) -> None:
+def _write_all(
+    file: Written, view: memoryview, offset: int, check: Callable[[], None] | None
+) -> None:
     flat = view.cast("B")
-    done = 0
-    while done < flat.nbytes:
+    for done in range(0, flat.nbytes, _CHUNK_BYTES):
         if check is not None:
             check()
-        done += os.pwrite(fd, flat[done : done + _CHUNK_BYTES], offset + done)
-
-
-def _map(path: str) -> mmap.mmap:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return mmap.mmap(fd, 0, access=mmap.ACCESS_COPY)
-    finally:
-        os.close(fd)
+        file.write(flat[done : done + _CHUNK_BYTES], offset + done)
 
 
 def write_mark(private: mmap.mmap) -> object:

@@ -8,6 +8,7 @@ counted, and a `Service` on the main loop.
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import signal
 import sys
@@ -17,9 +18,10 @@ from typing import Any
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from tornado.ioloop import IOLoop
-from traitlets import Bool, Int, Type, Unicode
+from traitlets import Bool, Float, Int, Type, Unicode
 
 from taskpar_kernel.model.ids import Place
+from taskpar_kernel.transport.segments import Segments
 from taskpar_kernel.transport.sockets import publisher
 from taskpar_kernel.worker.log import Log
 from taskpar_kernel.worker.outbound import Post
@@ -30,7 +32,6 @@ from taskpar_kernel.worker.outputs import (
     TicketStream,
 )
 from taskpar_kernel.worker.service import Service
-from taskpar_kernel.worker.store import Store
 
 LINGER_S = 2.0
 
@@ -53,6 +54,7 @@ class WorkerApp(IPKernelApp):  # type: ignore[misc]
         config=True
     )
     segments = Unicode(help="Folder for shared segments.").tag(config=True)
+    shared_mb = Float(math.inf, help="How much all of them may hold.").tag(config=True)
     iopub_port: int
     extensions: list[str]
     extra_extensions: list[str]
@@ -111,9 +113,11 @@ class WorkerApp(IPKernelApp):  # type: ignore[misc]
             self._in_folder("inbox"),
             str(Path(self.abs_connection_file).parent / "home.inbox"),
         )
-        store = Store(self.segments, f"w{self.number}-{self.incarnation}")
+        segments = Segments(
+            self.segments or None, f"w{self.number}-{self.incarnation}", self.shared_mb * 1e6
+        )
         outputs = Outputs(self.kernel, self.session, self.streams)
-        service = Service(post, self.shell, outputs, store, Log(Path(self._in_folder("log"))))
+        service = Service(post, self.shell, outputs, segments, Log(Path(self._in_folder("log"))))
         atexit.register(service.close, LINGER_S)
         service.begin()
 

@@ -45,6 +45,7 @@ from taskpar_kernel.worker.guard import Guard
 from taskpar_kernel.worker.inbox import Bind, Carry, Inbox, Miss, Step, Wait
 from taskpar_kernel.worker.outbound import Outbound, Post, called
 from taskpar_kernel.worker.run import run
+from taskpar_kernel.worker.store import Store
 from taskpar_kernel.worker.variables import NOTHING, Variables
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from taskpar_kernel.model.ids import Place, Ticket
     from taskpar_kernel.worker.log import Log
     from taskpar_kernel.worker.outputs import Outputs
-    from taskpar_kernel.worker.store import Store
 
 LONGEST_TURN_S = 0.05
 _LOOK_AROUND_S = 1.0
@@ -69,22 +69,17 @@ class Service:
     It owns the inbox, the attempts and the ways out; the shell and its outputs are lent to it.
     """
 
-    def __init__(self, post: Post, shell: Any, outputs: Outputs, store: Store, log: Log):
+    def __init__(self, post: Post, shell: Any, outputs: Outputs, segments: Segments, log: Log):
         self._place = post.place
         self._post = post
         self._shell = shell
         self._outputs = outputs
-        self._store = store
+        self._segments = segments
+        self._store = store = Store()
         self._log = log
         self._inbox = Inbox(store)
-        self._attempts = Attempts(
-            store,
-            Segments(store.segments or None, store.owner),
-            outputs,
-            self._wait_at_gate,
-            post.folder,
-        )
-        self._variables = Variables(shell, post.place)
+        self._attempts = Attempts(store, segments, outputs, self._wait_at_gate, post.folder)
+        self._variables = Variables(shell, post.place, segments)
         self._guard = Guard(self._cancel_running, self._is_to_end)
         self._sockets = Sockets()
         self._reader = self._sockets.inbox(post.inbox)
@@ -150,14 +145,25 @@ class Service:
             self._stopping = True
 
     def _arrive(self, value: Value) -> None:
+        nbytes, paths = value.packed.nbytes, frozenset[str]()
+        if value.name:  # home hears which segments nobody will open again
+            paths = value.packed.paths
+            value = self._opened(value)
         self._inbox.value(value)
         if not value.error:
-            now_s, nbytes = time.monotonic(), value.packed.nbytes
+            now_s = time.monotonic()
             self._out.tell(
                 Received(
-                    value.key, value.source, self._place, nbytes, value.sent_s, now_s, value.name
+                    *(value.key, value.source, self._place, nbytes, value.sent_s, now_s),
+                    *(value.name, paths),
                 )
             )
+
+    def _opened(self, value: Value) -> Value:
+        try:
+            return replace(value, packed=self._segments.opened(value.packed))
+        except OSError as why:
+            return replace(value, packed=NOTHING, error=f"OSError: shared memory is gone: {why}")
 
     # Steps
 

@@ -15,14 +15,9 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """Packed bundles by key, for the process `owner`; `segments`: the folder for shared memory.
+    """Packed bundles by key. It does not decide when a bundle goes: home says so."""
 
-    It does not decide when a bundle goes: home says so.
-    """
-
-    def __init__(self, segments: str = "", owner: str = ""):
-        self.segments = segments
-        self.owner = owner
+    def __init__(self) -> None:
         self._bundles: dict[Key, Packed] = {}
 
     def __contains__(self, key: object) -> bool:

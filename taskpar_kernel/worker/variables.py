@@ -14,6 +14,7 @@ from taskpar_kernel.worker.outbound import called
 
 if TYPE_CHECKING:
     from taskpar_kernel.model.ids import Place
+    from taskpar_kernel.transport.segments import Segments
 
 NOTHING = Packed(b"")
 
@@ -21,8 +22,9 @@ NOTHING = Packed(b"")
 class Variables:
     """The names of `shell`'s namespace, and those that were missed."""
 
-    def __init__(self, shell: Any, place: Place):
+    def __init__(self, shell: Any, place: Place, segments: Segments):
         self._shell = shell
+        self._segments = segments
         self._place = place
         self._missed: dict[str, str] = {}
 
@@ -52,6 +54,6 @@ class Variables:
         if name not in self._shell.user_ns:
             return NOTHING, f"NameError: name {name!r} is not defined on {called(self._place)}"
         try:
-            return pack(self._shell.user_ns[name]), ""
+            return pack(self._shell.user_ns[name], self._segments), ""
         except BaseException as error:  # noqa: BLE001 - pickling runs user code
             return NOTHING, f"{type(error).__name__}: {name!r} cannot travel: {error}"

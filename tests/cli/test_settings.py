@@ -28,14 +28,14 @@ def test_the_environment_is_below_configuration_and_that_below_an_option() -> No
 
 def test_defaults_are_those_of_the_frozen_value() -> None:
     given = TaskPar({}).freeze()
-    assert given == Settings(workers=given.workers)
+    assert given == Settings(workers=given.workers, shared_mb=given.shared_mb)
     assert given.workers >= 2
 
 
 WRONG = {
     "TASKPAR_WORKERS": ("abc", "workers='abc': the number of workers is a whole number from 1"),
     "TASKPAR_EAGER": ("maybe", "TASKPAR_EAGER='maybe': allowed are 1 and 0"),
-    "TASKPAR_START_LIMIT_S": ("-1", "a number of seconds, 0 or more, is allowed"),
+    "TASKPAR_START_LIMIT_S": ("-1", "a number, 0 or more, is allowed"),
     "TASKPAR_POLICY": (
         "best",
         "policy='best': allowed are auto, heft, peft, online",

@@ -238,16 +238,21 @@ def _settings_rows() -> dict[str, list[str]]:
     return {name: [cell.strip() for cell in rest.split(" | ")] for name, rest in rows}
 
 
+_OF_MACHINES = {
+    "workers": "the cores this process may use, at least 2",
+    "shared_mb": "a quarter of the memory this process may use",
+}
+
+
 def test_the_table_of_settings_is_that_of_the_class() -> None:
     traits, rows = TaskPar.class_traits(config=True), _settings_rows()
     assert rows.keys() == traits.keys()
     blank = TaskPar(environ={})
     for name, (variable, default, _) in rows.items():
         assert variable == f"`TASKPAR_{name.upper()}`"
-        if name != "workers":
-            value = getattr(blank, name)
-            assert default == (value if isinstance(value, str) else f"{value:g}"), name
-    assert rows["workers"][1] == "the cores this process may use, at least 2"
+        value = getattr(blank, name)
+        told = _OF_MACHINES.get(name) or (value if isinstance(value, str) else f"{value:g}")
+        assert default == told, name
     for name, words in ALLOWED.items():
         assert all(re.search(rf"\b{word}\b", rows[name][2]) for word in words), name
 

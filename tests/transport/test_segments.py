@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from taskpar_kernel.model.messages import Segment
-from taskpar_kernel.transport import segments as module
+from taskpar_kernel.model.messages import Packed, Segment
+from taskpar_kernel.transport import files as module
+from taskpar_kernel.transport import segments as marks
+from taskpar_kernel.transport.files import files_in, sweep_free
 from taskpar_kernel.transport.pickling import pack, unpack, unpickle
 from taskpar_kernel.transport.segments import SMALLEST_BYTES, Segments, write_mark
 
@@ -56,8 +61,8 @@ def test_nobody_sees_anothers_writes(segments: Segments) -> None:
 def test_maps_outlive_their_file(segments: Segments) -> None:
     packed = pack(np.ones(LARGE), segments)
     array = unpack(packed, segments)
-    segments.release(packed.buffers)
-    segments.release(packed.buffers)
+    segments.release(packed.paths)
+    segments.release(packed.paths)
     assert not any(Path(b.path).exists() for b in packed.buffers if isinstance(b, Segment))
     assert array.sum() == LARGE
 
@@ -85,7 +90,7 @@ def marked(
 ) -> tuple[np.ndarray, object, object]:
     """An array on a private map, the map, and its mark: by the system's pages, and by a hash."""
     if request.param == "hash":
-        monkeypatch.setattr(module, "_copied_pages", _unknown)
+        monkeypatch.setattr(marks, "_copied_pages", _unknown)
     packed = pack(np.arange(4.0 * LARGE).reshape(4, LARGE), segments)
     array, _, (private,) = unpickle(packed, segments)
     return array, private, write_mark(private)
@@ -125,3 +130,137 @@ def test_writing_leaves_a_mark(name: str, marked: tuple[np.ndarray, object, obje
     array, private, before = marked
     WRITES[name](array)
     assert write_mark(private) != before
+
+
+# Free files -----------------------------------------------------------------------------------
+
+
+def _files(segments: Segments) -> dict[str, int]:
+    """Return the inode of each file of the folder by name."""
+    return {file.name: file.inode for file in files_in(_folder(segments))}
+
+
+def _folder(segments: Segments) -> str:
+    assert segments._files is not None
+    return segments._files._folder
+
+
+def _path(packed: Packed) -> str:
+    (path,) = packed.paths
+    return path
+
+
+def test_a_free_file_is_taken_over(segments: Segments) -> None:
+    first = pack(np.ones(LARGE), segments)
+    before = _files(segments)
+    segments.release(first.paths)
+    second = pack(np.full(LARGE, 2.0), segments)
+    assert set(_files(segments).values()) == set(before.values())
+    assert first.paths.isdisjoint(second.paths)
+    assert (unpack(second, segments) == 2.0).all()
+
+
+def test_a_file_that_is_mapped_is_not(segments: Segments) -> None:
+    """Neither while the array lives, nor while only a view of it does; then it is."""
+    first = pack(np.ones(LARGE), segments)
+    array = unpack(first, segments)
+    segments.release(first.paths)
+    view = array[5:9]
+    for _ in range(2):
+        second = pack(np.full(LARGE, 2.0), segments)
+        assert (view == 1.0).all()
+        segments.release(second.paths)
+        array = None
+    assert len(_files(segments)) == 2
+    del view
+    pack(np.full(LARGE, 3.0), segments)
+    pack(np.full(LARGE, 3.0), segments)
+    assert len(_files(segments)) == 2
+
+
+def test_a_map_of_another_process_counts(segments: Segments) -> None:
+    first = pack(np.ones(LARGE), segments)
+    code = (
+        "import mmap, os, sys\n"
+        "from taskpar_kernel.transport.files import map_private\n"
+        f"private = map_private({_path(first)!r})\n"
+        "print('mapped', flush=True)\n"
+        "sys.stdin.read()\n"
+        "assert private[:8] == bytes.fromhex('000000000000f03f'), private[:8]\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        other.stdout.readline()
+        segments.release(first.paths)
+        pack(np.full(LARGE, 2.0), segments)
+        assert len(_files(segments)) == 2
+        other.stdin.close()
+        assert other.wait() == 0
+    pack(np.full(LARGE, 3.0), segments)
+    assert len(_files(segments)) == 2
+
+
+def test_who_opens_a_file_that_was_taken_over_meanwhile_is_told(
+    segments: Segments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = pack(np.ones(LARGE), segments)
+
+    def taken_over_first(fd: int, how: int) -> None:
+        monkeypatch.undo()
+        segments.release(first.paths)
+        pack(np.full(LARGE, 2.0), segments)
+        fcntl.flock(fd, how)
+
+    monkeypatch.setattr(module.fcntl, "flock", taken_over_first)
+    with pytest.raises(FileNotFoundError):
+        unpack(first, segments)
+
+
+def test_only_files_of_about_that_size_are_taken_over(segments: Segments) -> None:
+    segments.release(pack(np.ones(8 * LARGE), segments).paths)
+    kept = pack(np.ones(LARGE), segments)
+    assert len(_files(segments)) == 2, "a small value does not waste a large file"
+    taken = pack(np.ones(5 * LARGE), segments)
+    assert len(_files(segments)) == 2
+    assert Path(_path(taken)).stat().st_size == 5 * LARGE * 8
+    assert (unpack(kept, segments) == 1).all()
+
+
+def test_the_ceiling_is_kept(segments: Segments) -> None:
+    """Free files make room; what has none travels in the message."""
+    small = Segments(_folder(segments), "other", most_bytes=3.5 * SMALLEST_BYTES)
+    first = pack(np.ones(LARGE), small)
+    second = pack(np.ones(2 * LARGE), small)
+    third = pack(np.ones(LARGE), small)
+    assert [len(p.paths) for p in (first, second, third)] == [1, 1, 0]
+    assert unpack(third, small).sum() == LARGE
+    small.release(first.paths)
+    small.release(second.paths)
+    fourth = pack(np.ones(3 * LARGE), small)
+    assert len(fourth.paths) == 1
+    assert len(_files(segments)) == 1
+
+
+def test_free_files_are_swept(segments: Segments) -> None:
+    packed = pack(np.ones(LARGE), segments)
+    kept = pack(np.ones(LARGE), segments)
+    segments.release(packed.paths)
+    sweep_free(_folder(segments))
+    assert len(_files(segments)) == 2
+    sweep_free(_folder(segments), 0.0)
+    assert list(_files(segments)) == [Path(_path(kept)).name]
+    sweep_free("/nowhere")
+
+
+def test_what_is_opened_needs_its_file_no_more(segments: Segments) -> None:
+    packed = segments.opened(placed := pack([np.ones(LARGE), np.arange(3)], segments))
+    segments.release(placed.paths)
+    assert packed.paths == frozenset()
+    large, small = unpack(packed, segments)
+    large[0] = small[0] = 7
+    assert (large.sum(), small.sum()) == (LARGE + 6, 10)
+    with pytest.raises(FileNotFoundError):
+        segments.opened(placed)

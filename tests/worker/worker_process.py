@@ -48,7 +48,7 @@ def main() -> None:
     place = Place(int(sys.argv[1]))
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     folder = sys.argv[2] or None
-    store = Store(folder or "", f"w{place}")
+    store = Store()
     shown = sys.stdout
 
     def ask(question: AtGate) -> bool:
