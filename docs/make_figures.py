@@ -87,7 +87,7 @@ SECTIONS = {
     ),
     "galleries": Section(
         "Real code",
-        "make galleries",
+        "make galleries ARGS='--limit 6'",
         "Examples out of the source packages of libraries, compared likewise; those that are "
         "not the same twice under python3 are left out.",
         r"^\| library .*",
@@ -113,6 +113,12 @@ SECTIONS = {
         "python benchmarks/footprints.py",
         "CPU time beside the statement's own, both ends together. *Busy*: home has run something "
         "meanwhile that might have changed anything, so it compares its inputs.",
+    ),
+    "transfers": Section(
+        "Large values between workers",
+        "python benchmarks/transfers.py",
+        "From worker to worker until it was used there, beside a copy in warm memory; and what "
+        "four workers that read one array of home's take.",
     ),
     "parts": Section(
         "Single mechanisms",

@@ -13,6 +13,7 @@ from pool_fronts import LIMIT_S, alive
 
 from taskpar_kernel.errors import PoolError, ReceiveTimeout, RemoteError, UsageError
 from taskpar_kernel.pool.pool import Pool
+from taskpar_kernel.transport.files import File, files_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,6 +95,44 @@ def test_large_arrays(pool: Pool):
     assert (there["a"] == expected).all()
     assert there["a"].flags.writeable
     assert pool.gather(1, "a")["a"][0] == 0
+
+
+MEGABYTE = "import numpy as np; big = np.full(131072, {})"
+
+
+def shared(pool: Pool) -> list[File]:
+    return [file for file in files_in(pool._link.segments) if file.nbytes]  # but for the lock
+
+
+def test_large_values_travel_in_shared_memory_that_is_used_again(pool: Pool):
+    """A receiver that binds the next value lets go of the one before: two files take turns."""
+    for number in range(6):
+        pool.run(1, MEGABYTE.format(number))
+        pool.send("big", 1, 2).result(LIMIT_S)
+        pool.run(2, "big += 10").result(LIMIT_S)
+        assert {f.is_free for f in shared(pool)} == {True}
+        gathered = pool.gather(2, "big")["big"], pool.gather(1, "big")["big"]
+        assert [set(array.tolist()) for array in gathered] == [{number + 10.0}, {float(number)}]
+        del gathered
+    assert len(shared(pool)) <= 5
+
+
+def test_a_value_for_several_is_written_once(pool: Pool):
+    pool.run(1, MEGABYTE.format(1)).result(LIMIT_S)
+    pool.put((1, 2, 1), big=np.full(131072, 2.0))
+    pool.run(2, "big[0] = 0").result(LIMIT_S)
+    assert pool.gather(1, "big")["big"].sum() == 2 * 131072
+    (file,) = {f.inode: f for f in shared(pool) if f.name.startswith("free-api")}.values()
+    assert file.nbytes == 131072 * 8
+
+
+def test_without_shared_memory_values_travel_in_messages():
+    with Pool(2, shared_mb=0) as pool:
+        pool.run(1, MEGABYTE.format(3))
+        pool.send("big", 1, 2)
+        pool.run(2, "big[0] = 0")
+        assert pool.gather(2, "big")["big"].sum() == 3 * 131071
+        assert shared(pool) == []
 
 
 def test_functions_use_the_receivers_globals(pool: Pool):
