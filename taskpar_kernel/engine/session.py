@@ -386,9 +386,7 @@ class Session:
         """Let go of the cell's bundles, here and on the workers."""
         pool = self.pool
         bundles = tuple(cell.dispatch.ledger.bundles.values())
-        for bundle in bundles:
-            if bundle.packed is not None:
-                Segments.release(bundle.packed.paths)
+        self.segments.release_all()  # also what workers sent one another, and what nobody took
         if pool is None:
             return
         for worker in pool.ready:

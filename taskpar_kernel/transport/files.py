@@ -74,7 +74,7 @@ class Files:
     """
 
     def __init__(self, folder: str, most_bytes: float = math.inf):
-        self._folder = folder
+        self.folder = folder
         self._most_bytes = most_bytes
         self._rooms: dict[int, mmap.mmap] = {}
         """Inode → a map to write to, of files that were taken over here before."""
@@ -85,22 +85,22 @@ class Files:
         Raises:
             OSError: there is no room.
         """
-        found = files_in(self._folder)
+        found = files_in(self.folder)
         self._keep_rooms({file.inode for file in found})
         fitting = [f for f in found if f.is_free and nbytes <= f.nbytes <= _LARGER * nbytes]
         for file in sorted(fitting, key=lambda f: (f.inode not in self._rooms, f.nbytes)):
-            written = self._taken_over(file, f"{self._folder}/{name}", nbytes)
+            written = self._taken_over(file, f"{self.folder}/{name}", nbytes)
             if written is not None:
                 return written
         excess = sum(file.nbytes for file in found) + nbytes - self._most_bytes
         for file in found:
             if file.is_free and excess > 0:
-                _remove(self._folder, file)
+                _remove(self.folder, file)
                 self._rooms.pop(file.inode, None)
                 excess -= file.nbytes
         if excess > 0:
             raise OSError(f"shared memory may hold {self._most_bytes:.0f} bytes")
-        return _new(f"{self._folder}/{name}", nbytes)
+        return _new(f"{self.folder}/{name}", nbytes)
 
     def _keep_rooms(self, inodes: Container[int]) -> None:
         """Let go of the memory of files that were removed."""
@@ -113,7 +113,7 @@ class Files:
         The two orders in which another process can map it: before, then the lock is not to be had;
         or after, then it finds that the file has another name (`map_private`).
         """
-        free = f"{self._folder}/{file.name}"
+        free = f"{self.folder}/{file.name}"
         try:
             os.rename(free, path)  # noqa: PTH104 - hot
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -125,10 +125,15 @@ class Files:
             os.close(fd)
             os.rename(path, free)  # noqa: PTH104 - hot
             return None
-        os.ftruncate(fd, nbytes)
-        room = self._rooms.get(file.inode)
-        if room is None or len(room) < nbytes:
-            room = self._rooms[file.inode] = mmap.mmap(fd, nbytes, flags=_POPULATED)
+        try:
+            os.ftruncate(fd, nbytes)
+            room = self._rooms.get(file.inode)
+            if room is None or len(room) < nbytes:
+                room = self._rooms[file.inode] = mmap.mmap(fd, nbytes, flags=_POPULATED)
+        except OSError:
+            os.close(fd)
+            Path(path).unlink(missing_ok=True)
+            raise
         return Written(path, fd, room)
 
 
@@ -137,6 +142,14 @@ def set_free(path: str) -> None:
     file = Path(path)
     with suppress(FileNotFoundError):
         file.rename(file.with_name(_FREE + file.name))
+
+
+def set_all_free(folder: str) -> None:
+    """Tell that nobody will ask for any file of the folder any more, whoever wrote it."""
+    with suppress(FileNotFoundError):  # the pool was closed, and took all with it
+        for file in files_in(folder):
+            if not file.is_free and file.nbytes:  # but for the folder's lock
+                set_free(f"{folder}/{file.name}")
 
 
 def sweep_free(folder: str, older_s: float = _FREE_S) -> None:
@@ -178,6 +191,7 @@ def map_private(path: str) -> mmap.mmap:
 def _new(path: str, nbytes: int) -> Written:
     fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
+        fcntl.flock(fd, fcntl.LOCK_EX)  # if it is set free before it is written, it is not yet free
         os.posix_fallocate(fd, 0, nbytes)
     except OSError:
         os.close(fd)

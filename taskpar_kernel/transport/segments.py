@@ -22,7 +22,14 @@ from typing import Any
 import xxhash
 
 from taskpar_kernel.model.messages import Packed, Segment
-from taskpar_kernel.transport.files import Files, Written, map_private, set_free, sweep_free
+from taskpar_kernel.transport.files import (
+    Files,
+    Written,
+    map_private,
+    set_all_free,
+    set_free,
+    sweep_free,
+)
 
 SMALLEST_BYTES = 256 * 1024
 """Below this, a frame inside the message is faster than a file, a map and their faults."""
@@ -129,6 +136,12 @@ class Segments:
             set_free(path)
         for folder in {os.path.dirname(path) for path in released}:  # noqa: PTH120 - hot
             sweep_free(folder)
+
+    def release_all(self) -> None:
+        """Set everything free, whoever wrote it: nobody will ask for any of it."""
+        if self._files is not None:
+            set_all_free(self._files.folder)
+            sweep_free(self._files.folder)
 
 
 NO_SEGMENTS = Segments(None)

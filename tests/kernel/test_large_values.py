@@ -49,3 +49,40 @@ def test_a_value_of_2_gb(eager: str, tmp_path: Path) -> None:
         seen = [front.run(cell, limit_s=LIMIT_S) for cell in cells]
     assert [s.status for s in seen] == ["ok"] * len(cells), seen
     assert [s.text() for s in seen if s.text()] == SHOWN[: len(cells) // 3]
+
+
+MAKE = """
+import numpy as np
+def make(n): return np.full(131072, float(n))
+def ends(array): return array[0] + array[-1]
+"""
+USE = """
+kept = []
+for i in range(8):
+    one = make(i)
+    kept.append(one)
+other = make(3)
+other[:] = 5
+total = ends(other) + sum(ends(array) for array in kept)
+del kept, one, other
+"""
+FILES = (
+    "(lambda files, shell: [f.name for f in files.files_in(shell.door.session.pool.segments)"
+    " if f.nbytes and (FREE or not f.is_free)])"
+    "(__import__('taskpar_kernel.transport.files', fromlist=['files']), get_ipython())"
+)
+
+
+def test_no_cell_leaves_shared_memory_behind(tmp_path: Path) -> None:
+    """Neither what came home, nor what one worker made for the other."""
+    with Front("taskpar", tmp_path / "cwd", TASKPAR_WORKERS="2", TASKPAR_EAGER="1") as front:
+        front.wait_for_workers()
+        front.run(MAKE)
+        for _ in range(6):
+            front.run(USE)
+            assert front.evaluate("float(total)") == 66.0
+            assert front.evaluate(FILES.replace("FREE", "False")) == []
+        free = front.evaluate(FILES.replace("FREE", "True"))
+        transfers = front.evaluate("len(__import__('taskpar_kernel').last_run().transfers)")
+    assert transfers > 0
+    assert free

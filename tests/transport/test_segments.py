@@ -17,7 +17,7 @@ from taskpar_kernel.model.messages import Packed, Segment
 from taskpar_kernel.transport import files as module
 from taskpar_kernel.transport import segments as marks
 from taskpar_kernel.transport.files import files_in, sweep_free
-from taskpar_kernel.transport.pickling import pack, unpack, unpickle
+from taskpar_kernel.transport.pickling import pack, pickle_value, unpack, unpickle
 from taskpar_kernel.transport.segments import SMALLEST_BYTES, Segments, write_mark
 
 LARGE = SMALLEST_BYTES // 8
@@ -142,7 +142,7 @@ def _files(segments: Segments) -> dict[str, int]:
 
 def _folder(segments: Segments) -> str:
     assert segments._files is not None
-    return segments._files._folder
+    return segments._files.folder
 
 
 def _path(packed: Packed) -> str:
@@ -253,6 +253,27 @@ def test_free_files_are_swept(segments: Segments) -> None:
     sweep_free(_folder(segments), 0.0)
     assert list(_files(segments)) == [Path(_path(kept)).name]
     sweep_free("/nowhere")
+
+
+def test_everything_is_set_free_but_what_is_being_written(
+    segments: Segments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody takes over what is being written, though it has lost its name meanwhile."""
+    other = Segments(_folder(segments), "other")
+    placed: list[Packed] = []
+
+    def look() -> None:
+        other.release_all()
+        placed.append(pack(np.full(LARGE, 2.0), other))
+
+    parcel = pickle_value(np.ones(LARGE))
+    late = parcel.place(segments, look)
+    assert len(_files(segments)) == 2
+    assert (unpack(placed[0], segments) == 2.0).all()
+    with pytest.raises(FileNotFoundError):
+        unpack(late, segments)
+    other.release_all()
+    assert all(name.startswith("free-") for name in _files(segments))
 
 
 def test_what_is_opened_needs_its_file_no_more(segments: Segments) -> None:
