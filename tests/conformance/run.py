@@ -15,9 +15,12 @@ import sys
 import tarfile
 import time
 import xml.etree.ElementTree as ET
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+
+import psutil
 
 SUITES = ("ipykernel", "nbclient")
 PYTEST = (
@@ -132,11 +135,20 @@ def run(
         subprocess.run(
             command, cwd=folder, env=environ, stdout=stream, stderr=subprocess.STDOUT, check=False
         )
+    end_left_overs(environ["IPYTHONDIR"])
     if not results.is_file():
         raise SystemExit(f"{suite} under {kernel}: pytest wrote no results; its output is in {log}")
     outcome = read(results, time.monotonic() - begin)
     say(f"{suite}: {kernel}: {outcome}")
     return outcome
+
+
+def end_left_overs(folder: str) -> None:
+    """End what a suite has started and left, known by its folder: some tests leave debuggers."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("IPYTHONDIR") == folder:
+                process.kill()
 
 
 def environment(cache: Path, kernel: str, spec: Path | None, *, eager: bool) -> dict[str, str]:
