@@ -66,7 +66,7 @@ from taskpar_kernel.pool.link import WorkerPool
 from taskpar_kernel.settings import usable_cores
 from taskpar_kernel.threads import start_thread
 from taskpar_kernel.transport.own import OWN
-from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments
+from taskpar_kernel.transport.segments import NO_SEGMENTS, Segments, Sweeping
 
 if TYPE_CHECKING:
     from taskpar_kernel.settings import Settings
@@ -161,6 +161,7 @@ class Session:
             return
         most_bytes = self.settings.shared_mb * 1e6
         self.segments = Segments(pool.segments or None, "home", most_bytes)
+        self._sweeping = Sweeping(self.segments, pool.call_later)
         self.pool = pool
         self._get_ready()
         self.memory.start(self.costs.take_unsaved, lambda: self._cell is not None)
@@ -386,9 +387,10 @@ class Session:
         """Let go of the cell's bundles, here and on the workers."""
         pool = self.pool
         bundles = tuple(cell.dispatch.ledger.bundles.values())
-        self.segments.release_all()  # also what workers sent one another, and what nobody took
-        if pool is None:
+        if pool is None or not bundles:
             return
+        self.segments.release_all()  # also what workers sent one another, and what nobody took
+        self._sweeping.begin()
         for worker in pool.ready:
             keys = tuple(Key(b.key) for b in bundles if worker in b.holders)
             if keys:

@@ -24,10 +24,9 @@ from taskpar_kernel.model.messages import (
     TimedOut,
     Value,
 )
-from taskpar_kernel.transport.segments import Segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from taskpar_kernel.model.ids import Key, Place, Ticket
 
@@ -81,10 +80,11 @@ class Answers:
 
     `hear` is called on the I/O thread. Whoever posts holds `lock` until the future is made, so no
     answer comes before its future, and no loss is missed. Futures end outside of the lock: their
-    callbacks are foreign code.
+    callbacks are foreign code. `release` takes the files of segments that all have opened.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, release: Callable[[Iterable[str]], None]) -> None:
+        self._release = release
         self.lock = threading.RLock()
         self._runs: dict[Ticket, _Run] = {}
         self._arrivals: dict[Key, _Arrivals] = {}
@@ -186,7 +186,7 @@ class Answers:
         arrivals.paths |= event.paths
         if not arrivals.stamps:
             del self._arrivals[event.key]
-            self._due.append(partial(Segments.release, arrivals.paths))
+            self._due.append(partial(self._release, arrivals.paths))
             self._due.append(partial(arrivals.future.set_result, None))
 
     def _take_loss(self, lost: Lost) -> None:

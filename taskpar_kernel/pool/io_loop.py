@@ -148,6 +148,10 @@ class IoLoop:
             member.asked_to_end = "it was restarted"
             self.signal(place, signal.SIGKILL)
 
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
+        """Call back after so many seconds."""
+        self._loop.call_later(delay_s, call)
+
     def _misses(self, member: Member, incarnation: int) -> bool:
         if member.state == FAILED:
             why = self._shared.failure or "it could not be started"

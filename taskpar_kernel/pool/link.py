@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -187,6 +188,11 @@ class WorkerPool:
         """Replace the process of `worker`; unlike deaths, these are not counted."""
         self._check(worker)
         self._submit(lambda loop: loop.restart(worker))
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
+        """Call back on the I/O thread, unless the pool is closed before."""
+        with suppress(PoolError):
+            self._submit(lambda loop: loop.call_later(delay_s, call))
 
     def _send(self, worker: Place, message: Value | Proceed) -> int:
         from taskpar_kernel.transport.sockets import encode  # zmq is not light

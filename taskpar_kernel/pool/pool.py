@@ -30,7 +30,7 @@ from taskpar_kernel.pool.answers import Answers, RunResult
 from taskpar_kernel.pool.link import WorkerPool
 from taskpar_kernel.settings import Settings, TaskPar, check_workers
 from taskpar_kernel.transport.pickling import pack, unpack
-from taskpar_kernel.transport.segments import Segments
+from taskpar_kernel.transport.segments import Segments, Sweeping
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -50,11 +50,12 @@ class Pool:
         self._settings = _settings(n, settings)
         self._keys = itertools.count(1)
         self._tickets = itertools.count(1)
-        self._answers = Answers()
+        self._answers = Answers(self._release)
         self._link = WorkerPool(self._settings.workers, self._settings, self._answers.hear)
         self._link.start()
         shared_bytes = self._settings.shared_mb * 1e6
         self._segments = Segments(self._link.segments or None, "api", shared_bytes)
+        self._sweeping = Sweeping(self._segments, self._link.call_later)
 
     @property
     def workers(self) -> tuple[Place, ...]:
@@ -151,8 +152,13 @@ class Pool:
                     "to it before is still running; it goes on, and a later gather finds the value"
                 ) from None
             gathered[name] = unpack(value.packed, self._segments)
-            Segments.release(value.packed.paths)
+            self._release(value.packed.paths)
         return gathered
+
+    def _release(self, paths: Iterable[str]) -> None:
+        """Let go of segments that nobody will open any more."""
+        Segments.release(paths)
+        self._sweeping.begin()
 
     def wait_ready(self, limit_s: float | None = None, count: int | None = None) -> int:
         """Wait until `count` workers (default: all) are up; there is no need to."""

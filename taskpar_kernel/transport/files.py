@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 _FREE = "free-"
 """How the names of files begin that nobody will ask for."""
-_FREE_S = 60.0
+FREE_S = 60.0
 """A file that was free for so long is removed."""
 _LARGER = 2
 """A free file may be so many times as large as what is needed."""
@@ -102,10 +102,21 @@ class Files:
             raise OSError(f"shared memory may hold {self._most_bytes:.0f} bytes")
         return _new(f"{self.folder}/{name}", nbytes)
 
+    def sweep(self, older_s: float) -> bool:
+        """Remove what was free for `older_s` seconds; return whether more may have to go later."""
+        sweep_free(self.folder, older_s)
+        try:
+            found = files_in(self.folder)
+        except FileNotFoundError:  # the pool was closed, and took all with it
+            found = []
+        self._keep_rooms({file.inode for file in found})
+        return bool(self._rooms) or any(file.is_free for file in found)
+
     def _keep_rooms(self, inodes: Container[int]) -> None:
-        """Let go of the memory of files that were removed."""
-        for inode in [i for i in self._rooms if i not in inodes]:
-            del self._rooms[inode]
+        """Let go of the memory of files that were removed; any thread may do so."""
+        for inode in tuple(self._rooms):
+            if inode not in inodes:
+                self._rooms.pop(inode, None)
 
     def _taken_over(self, file: File, path: str, nbytes: int) -> Written | None:
         """Return the free file, which is called `path` now; None if it is not free after all.
@@ -152,7 +163,7 @@ def set_all_free(folder: str) -> None:
                 set_free(f"{folder}/{file.name}")
 
 
-def sweep_free(folder: str, older_s: float = _FREE_S) -> None:
+def sweep_free(folder: str, older_s: float = FREE_S) -> None:
     """Remove the files that have been free for `older_s` seconds."""
     since_s = time.time() - older_s
     with suppress(FileNotFoundError):  # the pool was closed, and took all with it

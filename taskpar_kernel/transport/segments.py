@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 import math
 import mmap
-import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -23,12 +22,12 @@ import xxhash
 
 from taskpar_kernel.model.messages import Packed, Segment
 from taskpar_kernel.transport.files import (
+    FREE_S,
     Files,
     Written,
     map_private,
     set_all_free,
     set_free,
-    sweep_free,
 )
 
 SMALLEST_BYTES = 256 * 1024
@@ -131,17 +130,40 @@ class Segments:
     @staticmethod
     def release(paths: Iterable[str]) -> None:
         """Set these files free; existing maps stay valid."""
-        released = set(paths)
-        for path in released:
+        for path in set(paths):
             set_free(path)
-        for folder in {os.path.dirname(path) for path in released}:  # noqa: PTH120 - hot
-            sweep_free(folder)
 
     def release_all(self) -> None:
         """Set everything free, whoever wrote it: nobody will ask for any of it."""
         if self._files is not None:
             set_all_free(self._files.folder)
-            sweep_free(self._files.folder)
+
+    def sweep(self, older_s: float = FREE_S) -> bool:
+        """Remove what was free for `older_s` seconds; return whether more may have to go later."""
+        return self._files is not None and self._files.sweep(older_s)
+
+
+class Sweeping:
+    """Sees to it that shared memory that nobody uses is given back after a while.
+
+    `later` calls back after so many seconds, in a thread that does not wait for the user's code.
+    """
+
+    def __init__(self, segments: Segments, later: Callable[[float, Callable[[], None]], object]):
+        self._segments = segments
+        self._later = later
+        self._is_due = False
+
+    def begin(self) -> None:
+        """Something was set free."""
+        if not self._is_due:
+            self._is_due = True
+            self._later(FREE_S + 1, self._sweep)
+
+    def _sweep(self) -> None:
+        self._is_due = False
+        if self._segments.sweep():
+            self.begin()
 
 
 NO_SEGMENTS = Segments(None)

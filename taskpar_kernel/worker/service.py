@@ -38,7 +38,7 @@ from taskpar_kernel.model.messages import (
     TimedOut,
     Value,
 )
-from taskpar_kernel.transport.segments import Segments
+from taskpar_kernel.transport.segments import Segments, Sweeping
 from taskpar_kernel.transport.sockets import Sockets
 from taskpar_kernel.worker.attempt import Attempts
 from taskpar_kernel.worker.guard import Guard
@@ -99,6 +99,7 @@ class Service:
     def begin(self) -> None:
         """Listen, and tell home; in the running loop of the main thread."""
         self._loop = asyncio.get_running_loop()
+        self._sweeping = Sweeping(self._segments, self._loop.call_later)
         self._guard.install()
         self._log.line(f"worker {self._place} pid {self._post.pid}")
         self._loop.add_reader(self._reader.fileno(), self._wake)
@@ -224,6 +225,7 @@ class Service:
         elif isinstance(instruction, Forget):
             self._attempts.forget(instruction.keys)
             self._inbox.forget(instruction.keys)
+            self._sweeping.begin()
         elif isinstance(instruction, Preload):
             self._attempts.preload(instruction.modules)
             self._out.tell(Preloaded(self._place))
@@ -260,6 +262,7 @@ class Service:
         packed, error = NOTHING, ""
         if instruction.name:
             packed, error = self._variables.packed(instruction.name)
+            self._sweeping.begin()
         else:
             try:
                 packed = self._attempts.bundles.forward(instruction.key)

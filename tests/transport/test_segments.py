@@ -7,7 +7,7 @@ import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from taskpar_kernel.transport import files as module
 from taskpar_kernel.transport import segments as marks
 from taskpar_kernel.transport.files import files_in, sweep_free
 from taskpar_kernel.transport.pickling import pack, pickle_value, unpack, unpickle
-from taskpar_kernel.transport.segments import SMALLEST_BYTES, Segments, write_mark
+from taskpar_kernel.transport.segments import SMALLEST_BYTES, Segments, Sweeping, write_mark
 
 LARGE = SMALLEST_BYTES // 8
 
@@ -253,6 +253,24 @@ def test_free_files_are_swept(segments: Segments) -> None:
     sweep_free(_folder(segments), 0.0)
     assert list(_files(segments)) == [Path(_path(kept)).name]
     sweep_free("/nowhere")
+
+
+def test_what_is_free_is_given_back_after_a_while(segments: Segments) -> None:
+    """Also the memory of files that another process has removed; then nothing is due any more."""
+    calls: list[Callable[[], None]] = []
+    sweeping = Sweeping(segments, lambda _seconds, call: calls.append(call))
+    for _ in range(2):
+        segments.release(pack(np.ones(LARGE), segments).paths)
+        sweeping.begin()
+    assert len(calls) == 1
+    calls.pop()()
+    assert len(_files(segments)) == len(calls) == 1
+    sweep_free(_folder(segments), 0.0)
+    assert segments._files is not None
+    assert segments._files._rooms
+    calls.pop()()
+    assert not segments._files._rooms
+    assert calls == []
 
 
 def test_everything_is_set_free_but_what_is_being_written(
