@@ -24,15 +24,30 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Mapped:
+    """A segment that has been mapped: a private buffer, for one reader in this process."""
+
+    view: memoryview
+
+    def __len__(self) -> int:
+        """Return its size in bytes."""
+        return self.view.nbytes
+
+
+Buffer = bytes | Segment | Mapped
+
+
+@dataclass(frozen=True, slots=True)
 class Packed:
     """A pickled value: the in-band pickle (protocol 5) and its out-of-band buffers, in order.
 
-    A buffer is either bytes-like (sent as a frame of the message) or a `Segment`. Large frames
-    arrive as flat memoryviews on the received message, so that nothing is copied on the way.
+    A buffer is either bytes-like (sent as a frame of the message) or a `Segment`, which is `Mapped`
+    where its file is not to be kept for it. Large frames arrive as flat memoryviews on the received
+    message, so that nothing is copied on the way.
     """
 
     inband: bytes
-    buffers: tuple[bytes | Segment, ...] = ()
+    buffers: tuple[Buffer, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -176,7 +191,8 @@ class Value:
 
     With `error`, there is no value and will be none: who waits for `key` stops waiting. The error
     reads like the last line of a traceback, "NameError: …". With `relay_to`, home passes it on to
-    that worker: its sender ended before the worker was up.
+    that worker: its sender ended before the worker was up. `once`: who receives it binds it to a
+    variable, and nobody reads it again.
     """
 
     key: Key
@@ -186,6 +202,7 @@ class Value:
     sent_s: float = 0.0
     error: str = ""
     relay_to: Place | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

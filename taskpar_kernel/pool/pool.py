@@ -112,7 +112,8 @@ class Pool:
         places = dict.fromkeys(self._place(w) for w in workers)
         for name, value in values.items():
             key = Key(next(self._keys))
-            message = Value(key, HOME, pack(value, self._segments), name, time.monotonic())
+            packed = pack(value, self._segments)
+            message = Value(key, HOME, packed, name, time.monotonic(), once=True)
             script = Script((Receive(key, HOME, self._limit(None), name),))
             with self._answers.lock:
                 for place in places:

@@ -20,7 +20,7 @@ from typing import Any
 
 import xxhash
 
-from taskpar_kernel.model.messages import Packed, Segment
+from taskpar_kernel.model.messages import Buffer, Mapped, Packed, Segment
 from taskpar_kernel.transport.files import (
     FREE_S,
     Files,
@@ -100,14 +100,16 @@ class Segments:
             file.close()
         return [Segment(file.path, o, v.nbytes) for o, v in zip(offsets, views, strict=True)]
 
-    def take(self, buffers: Iterable[bytes | Segment]) -> tuple[list[Any], list[mmap.mmap]]:
+    def take(self, buffers: Iterable[Buffer]) -> tuple[list[Any], list[mmap.mmap]]:
         """Return writable private buffers, and the maps that carry the large ones."""
         maps: dict[str, mmap.mmap] = {}
         taken: list[Any] = []
         for buffer in buffers:
+            if isinstance(buffer, Mapped):
+                taken.append(buffer.view)
+                continue
             if not isinstance(buffer, Segment):
-                private = isinstance(buffer, memoryview) and not buffer.readonly
-                taken.append(buffer if private else bytearray(buffer))
+                taken.append(bytearray(buffer))
                 continue
             if buffer.path not in maps:
                 maps[buffer.path] = map_private(buffer.path)
@@ -121,11 +123,12 @@ class Segments:
         Raises:
             OSError: they are gone.
         """
-        held = [b if isinstance(b, Segment) else b"" for b in packed.buffers]
-        mapped, _ = self.take(held)
-        pairs = zip(packed.buffers, mapped, strict=True)
-        buffers = tuple(m if isinstance(b, Segment) else b for b, m in pairs)
-        return Packed(packed.inband, buffers)
+        large = [b for b in packed.buffers if isinstance(b, Segment)]
+        mapped = map(Mapped, self.take(large)[0])
+        return Packed(
+            packed.inband,
+            tuple(next(mapped) if isinstance(b, Segment) else b for b in packed.buffers),
+        )
 
     @staticmethod
     def release(paths: Iterable[str]) -> None:

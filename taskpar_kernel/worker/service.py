@@ -147,7 +147,7 @@ class Service:
 
     def _arrive(self, value: Value) -> None:
         nbytes, paths = value.packed.nbytes, frozenset[str]()
-        if value.name:  # home hears which segments nobody will open again
+        if value.once:  # home hears which segments nobody will open again
             paths = value.packed.paths
             value = self._opened(value)
         self._inbox.value(value)
@@ -270,7 +270,10 @@ class Service:
                 reason = self._inbox.why_absent(instruction.key)
                 error = f"NotPortable: value {instruction.key} is not sent: {refused} ({reason})"
         now_s = time.monotonic()
-        value = Value(instruction.key, self._place, packed, instruction.name, now_s, error)
+        value = Value(
+            *(instruction.key, self._place, packed, instruction.name, now_s, error),
+            once=bool(instruction.name),
+        )
         self._out.deliver(value, instruction.targets)
 
     # User code
