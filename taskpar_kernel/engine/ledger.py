@@ -100,6 +100,12 @@ class Ledger:
         recent |= {b.key: b for b in self.needed()}
         return list(recent.values())
 
+    def let_go(self) -> None:
+        """Hold no object any more: the cell is over, and what it deleted is to be gone."""
+        for bundle in self.bundles.values():
+            bundle.objects, bundle.numbered, bundle.mark = {}, Numbered(), None
+        self._by_name.clear()
+
     def next_key(self) -> Key:
         """Return a key that no bundle of this pool had before."""
         return Key(next(self._keys))

@@ -78,6 +78,11 @@ _METHODS = (types.BuiltinMethodType, types.MethodType)
 _DULL_MODULES = frozenset({"typing", "typing_extensions", "_frozen_importlib", "abc", "_abc"})
 
 
+def _is_module(value: object) -> bool:
+    """Whether it is one; libraries of cffi only say so (`__class__`), and have no weak references."""
+    return issubclass(type(value), types.ModuleType)
+
+
 class Own:
     """Finds the places of objects; one for the process, filled as modules appear."""
 
@@ -105,9 +110,9 @@ class Own:
         if len(sys.modules) == self._count and self._last() is last:
             return
         self._count = len(sys.modules)
-        self._last = weakref.ref(last) if isinstance(last, types.ModuleType) else _nothing
+        self._last = weakref.ref(last) if _is_module(last) else _nothing
         for name, module in tuple(sys.modules.items()):
-            if not isinstance(module, types.ModuleType):
+            if not _is_module(module):
                 continue
             if self._modules.get(name, _nothing)() is not module:
                 self._modules[name] = weakref.ref(module)

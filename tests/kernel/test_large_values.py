@@ -71,6 +71,7 @@ FILES = (
     " if f.nbytes and (FREE or not f.is_free)])"
     "(__import__('taskpar_kernel.transport.files', fromlist=['files']), get_ipython())"
 )
+MAPS = "sum('/dev/shm/taskpar-' in line for line in open('/proc/self/maps'))"
 
 
 def test_no_cell_leaves_shared_memory_behind(tmp_path: Path) -> None:
@@ -82,6 +83,7 @@ def test_no_cell_leaves_shared_memory_behind(tmp_path: Path) -> None:
             front.run(USE)
             assert front.evaluate("float(total)") == 66.0
             assert front.evaluate(FILES.replace("FREE", "False")) == []
+            assert front.evaluate(MAPS) == 0, "what the cell deleted is held on to"
         free = front.evaluate(FILES.replace("FREE", "True"))
         transfers = front.evaluate("len(__import__('taskpar_kernel').last_run().transfers)")
     assert transfers > 0
