@@ -79,7 +79,7 @@ _DULL_MODULES = frozenset({"typing", "typing_extensions", "_frozen_importlib", "
 
 
 def _is_module(value: object) -> bool:
-    """Whether it is one; libraries of cffi only say so (`__class__`), and have no weak references."""
+    """Whether it is one; libraries of cffi only say so, and have no weak references."""
     return issubclass(type(value), types.ModuleType)
 
 
