@@ -8,6 +8,7 @@ import importlib
 import inspect
 import random
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import sklearn._loss.loss
 
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.seed import HashSeed
+from taskpar_kernel.transport.own import Own
 from taskpar_kernel.transport.pickling import Classes, pickle_value, unpickle
 
 LIBRARY = """
@@ -177,3 +179,23 @@ def test_plain_values_that_a_module_keeps_do_not_leave_as_copies(library: Any) -
     with pytest.raises(NotPortable, match="defaults"):
         pickle_value(library.Box()).refuse_kept()
     pickle_value([dict(library.TABLE), library.Box(names=[])]).refuse_kept()
+
+
+def test_what_only_says_that_it_is_a_module_is_left_alone() -> None:
+    """Libraries of cffi do so, and cannot be referred to weakly."""
+
+    class Library:
+        __slots__ = ()
+
+        @property
+        def __class__(self) -> type:
+            return types.ModuleType
+
+    sys.modules["library_of_cffi"] = Library()  # type: ignore[assignment]
+    try:
+        assert isinstance(Library(), types.ModuleType)
+        own = Own()
+        own.update()
+        assert "library_of_cffi" not in own._modules
+    finally:
+        del sys.modules["library_of_cffi"]
