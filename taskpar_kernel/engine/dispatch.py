@@ -58,6 +58,8 @@ UNKNOWN_S = 0.1
 """What a statement of unknown cost counts for when the least loaded worker is chosen."""
 _PRELUDE_SHARE = 0.3
 """Cheap statements are repeated by whoever needs what they make, up to this share of its time."""
+_MOST_SIZES = 64
+"""Sizes are remembered of so many values."""
 _BYTES_PER_S = 2e9
 _HANDOVER_S = 0.001
 """What it takes, at the least, to hand a value from one worker to another."""
@@ -102,6 +104,11 @@ class Dispatch:
     _sizes: dict[int, tuple[object, Size]] = field(default_factory=dict)
     _patience: Patience = field(default_factory=Patience)
     _cores: int = field(default_factory=usable_cores)
+
+    def let_go(self) -> None:
+        """Hold no object any more: the cell is over, and what it deleted is to be gone."""
+        self._sizes.clear()
+        self.ledger.let_go()
 
     def loads(self, workers: frozenset[Place], threads: float) -> Loads:
         """Return how busy `workers` are now; `threads`: cores that home uses."""
@@ -184,6 +191,8 @@ class Dispatch:
 
     def _size(self, value: Any) -> Size:
         known = self._sizes.get(id(value))
+        if len(self._sizes) > _MOST_SIZES:
+            self._sizes.clear()  # they hold their objects
         if known is None:
             try:
                 size = size_of(value)

@@ -101,7 +101,7 @@ class Ledger:
         return list(recent.values())
 
     def let_go(self) -> None:
-        """Hold no object any more: the cell is over, and what it deleted is to be gone."""
+        """Hold no object any more."""
         for bundle in self.bundles.values():
             bundle.objects, bundle.numbered, bundle.mark = {}, Numbered(), None
         self._by_name.clear()

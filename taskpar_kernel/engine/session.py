@@ -387,7 +387,7 @@ class Session:
         """Let go of the cell's bundles, here and on the workers."""
         pool = self.pool
         bundles = tuple(cell.dispatch.ledger.bundles.values())
-        cell.dispatch.ledger.let_go()
+        cell.dispatch.let_go()
         if pool is None or not bundles:
             return
         self.segments.release_all()  # also what workers sent one another, and what nobody took

@@ -79,11 +79,12 @@ def test_no_cell_leaves_shared_memory_behind(tmp_path: Path) -> None:
     with Front("taskpar", tmp_path / "cwd", TASKPAR_WORKERS="2", TASKPAR_EAGER="1") as front:
         front.wait_for_workers()
         front.run(MAKE)
+        front.run("one = make(1)\ntotal = ends(one)\ndel one")
+        assert front.evaluate(MAPS) == 0, "what the cell deleted is held on to"
         for _ in range(6):
             front.run(USE)
             assert front.evaluate("float(total)") == 66.0
             assert front.evaluate(FILES.replace("FREE", "False")) == []
-            assert front.evaluate(MAPS) == 0, "what the cell deleted is held on to"
         free = front.evaluate(FILES.replace("FREE", "True"))
         transfers = front.evaluate("len(__import__('taskpar_kernel').last_run().transfers)")
     assert transfers > 0
