@@ -42,6 +42,7 @@ from taskpar_kernel.usage import Usage
 from taskpar_kernel.worker.bundles import Bundles, Live, overlaps, references
 from taskpar_kernel.worker.gate import Ask, Gate, GateReached
 from taskpar_kernel.worker.journal import Journal
+from taskpar_kernel.worker.kept import KEPT
 from taskpar_kernel.worker.undo import journal_of, take_back, touched_by
 from taskpar_kernel.worker.watch import Watch
 
@@ -194,6 +195,7 @@ class Attempts:
                 import_module(module)
         self._ambient = None  # imports add warnings filters and options of their own
         OWN.update()
+        KEPT.update()
         ambient.fingerprint()  # the first one looks up what the modules have
 
     # Before ----------------------------------------------------------------------------------

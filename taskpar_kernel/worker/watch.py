@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import Any
 
 from taskpar_kernel.ambient import providers as ambient
+from taskpar_kernel.worker.kept import KEPT
 
 _ALWAYS = (builtins, sys, os, warnings)
 _SIGNALS = tuple(
@@ -40,6 +41,8 @@ class Watch:
         self._threads = _threads()
         self._interpreter = _interpreter()
         self._signals = _handlers()
+        KEPT.update()
+        self._kept = KEPT.values()
 
     def changes(self) -> list[str]:
         """Return, in plain words, what is not as it was."""
@@ -53,6 +56,7 @@ class Watch:
             found.append("the interpreter's settings")
         if self._signals != _handlers():
             found.append("a signal handler")
+        found += [f"{name}, which its library keeps" for name in KEPT.moved(self._kept)]
         return found
 
     def left_threads(self) -> bool:
@@ -67,6 +71,7 @@ class Watch:
                     vars(module)[name] = before[name]
                 else:
                     del vars(module)[name]
+        KEPT.put_back(self._kept)
         collecting, interval, trace, profile = self._interpreter
         (gc.enable if collecting else gc.disable)()
         sys.setswitchinterval(interval)

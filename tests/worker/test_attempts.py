@@ -916,3 +916,31 @@ def test_a_change_of_what_a_library_keeps_and_is_no_longer_referred_to(
     report = laboratory.run(setup, code, probe)
     laboratory.run("", "object.__setattr__(link.BaseLink.interval_y_pred, 'low', low)", "low")
     assert "a library keeps" in report.why
+
+
+COUNTING = """
+import itertools
+_next = 0
+_numbers = itertools.count(5)
+class Thing:
+    made = 0
+    def __init__(self):
+        global _next
+        _next += 1
+        Thing.made += 1
+        self.name = f"thing {_next} {Thing.made} {next(_numbers)}"
+"""
+
+
+def test_a_number_that_a_library_keeps_is_moved_at_home_alone(
+    laboratory: Laboratory, tmp_path: Path
+) -> None:
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "counting.py").write_text(COUNTING)
+    setup = f"import sys\nsys.path.insert(0, {str(folder)!r})\n{FORGET}\nimport counting"
+    code = "a = counting.Thing().name\nb = counting.Thing().name\nc = counting.Thing.__name__"
+    report = laboratory.run(setup, code, "a, b, c, counting.Thing().name")
+    assert report.taken == [False, False, True]
+    assert "which its library keeps" in report.statements[0]["why"]
+    laboratory.run(setup, code, "a, b, c, counting.Thing().name")
