@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import builtins
 import gc
-import logging
 import marshal
 import sys
 import tempfile
 import time
 import traceback
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from taskpar_kernel.ambient import providers as ambient
 from taskpar_kernel.errors import NotPortable
@@ -39,6 +38,7 @@ from taskpar_kernel.transport.pickling import (
 )
 from taskpar_kernel.transport.states import is_mutable, shallow_state
 from taskpar_kernel.usage import Usage
+from taskpar_kernel.worker.athome import left_to_home
 from taskpar_kernel.worker.bundles import Bundles, Live, overlaps, references
 from taskpar_kernel.worker.gate import Ask, Gate, GateReached
 from taskpar_kernel.worker.journal import Journal
@@ -324,7 +324,7 @@ class Attempts:
         _count_cores()
         self._gate.close(ask)
         try:
-            with _notes_refused(self._gate.stop):
+            with left_to_home(self._gate.stop):
                 exec(code, namespace)  # noqa: S102 - this is what a worker is for
         finally:
             self._gate.open()
@@ -664,26 +664,3 @@ def _traceback_of(error: BaseException | None) -> str:
         return "" if error is None else "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001 - a user's own attributes of an exception
         return type(error).__name__
-
-
-@contextmanager
-def _notes_refused(stop: Callable[[str], NoReturn]) -> Iterator[None]:
-    """Let any warning or log record that would be shown end the attempt: home shows it at its turn.
-
-    Home knows which warnings were shown before, and has the handlers of the log.
-    """
-    shown, logged = warnings._showwarnmsg, logging.Logger.callHandlers  # type: ignore[attr-defined]
-
-    def refuse_warning(message: Any) -> None:
-        stop(f"a warning: {message.category.__name__}: {message.message}")
-
-    def refuse_record(_logger: Any, record: Any) -> None:
-        stop(f"a log record of {record.name!r}")
-
-    warnings._showwarnmsg = refuse_warning  # type: ignore[attr-defined]
-    logging.Logger.callHandlers = refuse_record  # type: ignore[method-assign, assignment]
-    try:
-        yield
-    finally:
-        warnings._showwarnmsg = shown  # type: ignore[attr-defined]
-        logging.Logger.callHandlers = logged  # type: ignore[method-assign]

@@ -590,6 +590,31 @@ def f(): log.debug("quiet"); return 1
 ==
 r = f()
 == r == log record
+---
+def draw(xs):
+    import matplotlib; matplotlib.use("agg")
+    from matplotlib import pyplot
+    figure, axes = pyplot.subplots()
+    axes.plot(xs)
+    return len(pyplot.get_fignums())
+==
+n = draw([1, 2])
+== n, __import__("matplotlib.pyplot").pyplot.close("all") == pyplot's figures
+---
+import matplotlib; matplotlib.use("agg")
+from matplotlib import pyplot
+def drawn(): return len(pyplot.get_fignums())
+==
+n = drawn()
+== n == pyplot's figures
+---
+import matplotlib; matplotlib.use("agg")
+from matplotlib import pyplot
+pyplot.close("all")
+def current(): return pyplot.gcf().number
+==
+n = current()
+== n, pyplot.close("all") == pyplot's figures
 """)
 
 AMBIENT = cases(r"""
