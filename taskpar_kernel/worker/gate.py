@@ -8,6 +8,8 @@ happen. During an attempt,
     any other effect          ends the attempt (`GateReached`): home runs it at its turn
     looking at files          is let through and remembered, so that home can see whether they are
                               still as they were; after the gate there is nothing to remember
+    a library that looks at   ends the attempt if it may read names there
+    its caller's frame
 
 While an attempt's inputs are prepared, modules may be imported: what installed ones do then is let
 through, what a module of the user's does ends the attempt, because home's import has done it.
@@ -27,6 +29,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from taskpar_kernel.ambient.modules import is_users_file
+from taskpar_kernel.worker.frames import reads_names
 from taskpar_kernel.worker.journal import Journal, Refused
 from taskpar_kernel.worker.seen import file_state, kind_state
 from taskpar_kernel.worker.touches import TOUCHES, WRITES, opens_for_writing
@@ -233,7 +236,18 @@ class Gate:
         if self._preparing:
             if _may_change(event, arguments) and _user_module_imports():
                 self.stop(f"{event} {arguments[0] if arguments else ''}, while it is imported")
-        elif event == "open":
+        elif event == "sys._getframe":
+            self._looks_at_frame()
+        else:
+            self._happens(event, arguments)
+
+    def _looks_at_frame(self) -> None:
+        reader = reads_names() if threading.get_ident() == self._thread else ""
+        if reader:
+            self.stop(f"{reader} may read the names of its caller")
+
+    def _happens(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
             self._opened(arguments, importing=_importing())
         elif event in {"os.listdir", "os.scandir"}:
             if not _importing():
@@ -305,7 +319,7 @@ def _user_module_imports() -> bool:
 
 def _importing() -> bool:
     """Whether the import system itself looks for a module."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(3)
     return frame.f_code.co_filename == "<frozen importlib._bootstrap_external>"
 
 
@@ -347,7 +361,6 @@ _HARMLESS = frozenset(
         "marshal.loads",
         "object.__getattr__",
         "pickle.find_class",
-        "sys._getframe",
     }
 )
 

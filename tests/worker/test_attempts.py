@@ -193,6 +193,13 @@ def f(): print("from f"); return 1
 r = f()
 r2 = f()
 == r
+---
+import enum
+from collections import namedtuple
+==
+p = namedtuple("P", "x y")(1, 2)[0]
+e = enum.Enum("E", "A B").A.value
+== p, e
 """)
 
 SCIENCE = cases(r"""
@@ -615,6 +622,24 @@ def current(): return pyplot.gcf().number
 ==
 n = current()
 == n, pyplot.close("all") == pyplot's figures
+---
+import pandas as pd
+df = pd.DataFrame({"a": [1, 2, 3]}); limit = 1
+==
+over = df.query("a > @limit")
+== over.to_dict() == may read the names
+---
+import numpy as np
+A = np.ones((1, 2)); B = np.zeros((1, 2))
+==
+C = np.bmat("A, B")
+== C.tolist() == may read the names
+---
+import traceback
+def where(): return len(traceback.extract_stack()[-1].name)
+==
+n = where()
+== n == may read the names
 """)
 
 AMBIENT = cases(r"""
