@@ -7,6 +7,7 @@ state is known here; any other changed object means that the statement runs at h
 
 from __future__ import annotations
 
+import copyreg
 import random
 import sys
 import types
@@ -71,8 +72,23 @@ def _pandas_state(value: Any) -> State | None:
     if type(value).__name__ in {"DataFrame", "Series"} and _copies_on_write():
         labels = value.flags.allows_duplicate_labels
         name = getattr(value, "_name", None)
-        return "frame", (value.copy(deep=True)._mgr, value.attrs, name, labels)
+        manager = value._mgr.apply(_copied)
+        manager.axes = list(value._mgr.axes)  # these are objects that a program can see
+        return "frame", (manager, value.attrs, name, labels)
     return None
+
+
+def _copied(values: Any) -> Any:
+    """Copy the values of a block as they lie in memory: sums of floats depend on that.
+
+    A frame's own copy joins blocks of one type, and forgets which were filled by columns.
+    """
+    if isinstance(values, sys.modules["numpy"].ndarray):
+        return values.copy(order="K")
+    inner = getattr(values, "_ndarray", None)
+    if inner is None:
+        return values.copy()
+    return values._from_backing_data(inner.copy(order="K"))
 
 
 def _copies_on_write() -> bool:
@@ -113,19 +129,32 @@ def frame_parts(value: Any) -> list[Any]:
 
 
 def without_cache(value: Any) -> Any:
-    """Return the reduction of a pandas array without what it has computed and kept, or None.
+    """Return the reduction of a pandas object without what it has computed and kept, or None.
 
-    The cache fills up when the array is used; that is no change a program can see.
+    The cache fills up when an array or a type is used; that is no change a program can see.
     """
+    if _is_cython_array(value):
+        reduction = value.__reduce__()
+        state = reduction[2] if len(reduction) == 3 else None
+        if not isinstance(state, tuple) or len(state) != 3 or not isinstance(state[2], dict):
+            return None
+        kept = _but_cache(state[2])
+        return *reduction[:2], (*state[:2], kept) if kept else state[:2]
+    if "_cache" not in getattr(value, "__dict__", ()):
+        return None
+    reduction = value.__reduce_ex__(5)
+    if reduction[0] is not copyreg.__newobj__ or not isinstance(reduction[2], dict):  # type: ignore[attr-defined]
+        return None
+    return *reduction[:2], _but_cache(reduction[2]) or None
+
+
+def _is_cython_array(value: Any) -> bool:
     module = sys.modules.get("pandas._libs.arrays")
-    if module is None or not isinstance(value, module.NDArrayBacked):
-        return None
-    reduction = value.__reduce__()
-    state = reduction[2] if len(reduction) == 3 else None
-    if not isinstance(state, tuple) or len(state) != 3 or not isinstance(state[2], dict):
-        return None
-    kept = {name: part for name, part in state[2].items() if name != "_cache"}
-    return *reduction[:2], (*state[:2], kept) if kept else state[:2]
+    return module is not None and isinstance(value, module.NDArrayBacked)
+
+
+def _but_cache(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {name: part for name, part in attributes.items() if name != "_cache"}
 
 
 def _arrays_of(values: Any) -> list[Any]:

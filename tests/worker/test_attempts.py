@@ -267,6 +267,25 @@ df.loc[0, "a"] = 9
 == df.to_dict(), s.tolist(), df2.to_dict()
 ---
 import pandas as pd
+df = pd.DataFrame({"a": [1.5, 2.5]}, index=[4, 5]); df["b"] = df["a"] * 2; i = df.index
+==
+df["c"] = df["a"] + df["b"]
+== df.to_dict(), [b.values.tolist() for b in df._mgr.blocks], df.index is i, df.columns.tolist()
+---
+import numpy as np, pandas as pd
+by_rows = pd.DataFrame(np.arange(6.0).reshape(3, 2), copy=False); by_columns = by_rows.copy()
+==
+by_rows.iloc[0, 0] = 5.0
+by_columns.iloc[0, 0] = 5.0
+== [[b.values.strides for b in f._mgr.blocks] for f in (by_rows, by_columns)]
+---
+import pandas as pd
+df = pd.DataFrame({"n": pd.array([1, None], dtype="Int64")})
+==
+df.loc[0, "n"] = 5
+== df.to_dict(), df.dtypes.astype(str).tolist()
+---
+import pandas as pd
 df = pd.DataFrame({"a": [1, 2], "b": [3, 4]}); s = df["a"]
 ==
 t = s.sum() + df["b"].sum()
