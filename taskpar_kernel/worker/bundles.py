@@ -161,7 +161,7 @@ class Bundles:
         if isinstance(deleted, Copies):
             live.copies = deleted.keys
             live.known = {i: (key, index + _COPIED) for i, (_, index) in live.known.items()}
-        live.remark()
+        live.settle()  # unpickling makes states of its own, which nothing refers to
         return live
 
     def fresh(
