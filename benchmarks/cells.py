@@ -59,6 +59,10 @@ OVERHEAD = {
     "a loop of 1,000,000": "total = 0\nfor i in range(1_000_000):\n    total += i\n",
     "one expression": "total\n",
 }
+LINE_S = (
+    "sum(__import__('time').clock_gettime(__import__('time').pthread_getcpuclockid(t.ident))"
+    " for t in __import__('threading').enumerate() if t.name.endswith('line'))"
+)
 LONG = "total = 0\nfor i in range(25_000_000):\n    total += i\n"
 
 
@@ -201,19 +205,35 @@ def overhead(times: int) -> Iterator[Row]:
 
 
 def progress(times: int) -> Iterator[Row]:
-    """A long cell under taskpar without, and with, the line that tells how far it is."""
-    without, shown = (Kernel("taskpar", TASKPAR_PROGRESS=value) for value in ("off", "on"))
+    """A long cell without and with the line that tells how far it is, in one and the same kernel.
+
+    Two processes differ by more than the line costs, and so do two cells: pairs are compared.
+    """
+    kernel = Kernel("taskpar")
     try:
-        for kernel in (without, shown):
-            kernel.wait_workers(2)
-        left, right = interleaved(without, shown, LONG, times)
-        ratio = median(right) / median(left)
-        yield Row(
-            "line under a cell: off, on", "s", median(left), median(right), ratio, 1.02, times
-        )
+        kernel.wait_workers(2)
+        without, shown = [], []
+        begin_s = 0.0
+        for turn in range(-1, times):  # the first pair warms up
+            pair = {}
+            for mode in ("off", "on") if turn % 2 else ("on", "off"):
+                kernel.run(f"%config TaskPar.progress = {mode!r}")
+                pair[mode] = kernel.run(LONG)
+            if turn < 0:
+                begin_s = float(kernel.evaluate(LINE_S))
+                continue
+            without.append(pair["off"])
+            shown.append(pair["on"])
+        line_s = float(kernel.evaluate(LINE_S)) - begin_s
+        if line_s <= 0:
+            raise SystemExit("no line was shown under the cell that was to have one")
+        ratio = median(on / off for off, on in zip(without, shown, strict=True))
+        left, right = median(without), median(shown)
+        yield Row("line under a cell: off, on", "s", left, right, ratio, 1.02, times)
+        each_ms = 1000 * line_s / times
+        yield Row("processor time of the line, a cell", "ms", None, each_ms, each_ms, 10.0, times)
     finally:
-        without.close()
-        shown.close()
+        kernel.close()
 
 
 def start(times: int) -> Iterator[Row]:
@@ -258,7 +278,7 @@ PARTS: dict[str, tuple[Callable[[int], Iterator[Row]], int, int]] = {
     "sleeps": (sleeps, 7, 3),
     "diamond": (diamond, 9, 3),
     "overhead": (overhead, 40, 12),
-    "progress": (progress, 9, 3),
+    "progress": (progress, 15, 3),
     "start": (start, 10, 4),
     "memory": (memory, 1, 1),
 }

@@ -13,6 +13,7 @@ import linecache
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -82,7 +83,7 @@ class Door:
         self._session: Session | None = None
         self._cell: CellOptions | None = None
         self._inside = False
-        self._early: tuple[tuple[ast.stmt, ...], float] | None = None
+        self._early: tuple[tuple[ast.stmt, ...], float, str] | None = None
         self._making = threading.Lock()
         self._patched: frozenset[str] = frozenset()
         self._unnoted: list[str] = []
@@ -215,11 +216,13 @@ class Door:
             self.session.start()
         begin_s = time.monotonic()
         if self._session is None:  # the first cell does not wait for the engine to be imported
-            failed = await native(nodelist, cell_name, interactivity, compiler, result)
+            lines = self._noted(nodelist, cell_name)
+            with self._line_under(nodelist, cell_name):
+                failed = await native(nodelist, cell_name, interactivity, compiler, result)
             if not _is_own_magic(nodelist):
-                self._ran_early(tuple(nodelist), time.monotonic() - begin_s)
+                self._ran_early(tuple(nodelist), time.monotonic() - begin_s, "".join(lines))
             self._note_patches(nodelist)
-            self._unnoted += self._noted(nodelist, cell_name)
+            self._unnoted += lines
             return failed
         nodes, shown = _normalised(nodelist, interactivity)
         session = self._session
@@ -237,9 +240,11 @@ class Door:
         self._inside = True
         try:
             if cell is None:
-                failed = await native(nodelist, cell_name, interactivity, compiler, result)
+                text = "".join(lines)
+                with self._line_under(nodelist, cell_name, session.costs.cell_s(text)):
+                    failed = await native(nodelist, cell_name, interactivity, compiler, result)
                 if not _is_own_magic(nodes):
-                    session.ran_natively(nodes, time.monotonic() - begin_s)
+                    session.ran_natively(nodes, time.monotonic() - begin_s, text)
                 return failed
             with session.running(cell), self._live_line().watching(cell.glance):
                 for index, node in cell.statements():
@@ -250,11 +255,11 @@ class Door:
         finally:
             self._inside = False
 
-    def _ran_early(self, nodes: tuple[ast.stmt, ...], wall_s: float) -> None:
+    def _ran_early(self, nodes: tuple[ast.stmt, ...], wall_s: float, text: str) -> None:
         with self._making:  # the thread that starts the workers may have made it meanwhile
-            self._early, session = (nodes, wall_s), self._session
+            self._early, session = (nodes, wall_s, text), self._session
         if session is not None:
-            session.ran_natively(nodes, wall_s)
+            session.ran_natively(nodes, wall_s, text)
 
     def _noted(self, nodes: Sequence[ast.stmt], cell_name: str) -> list[str]:
         """Return the lines of a cell; what is asked later is asked of it."""
@@ -265,10 +270,19 @@ class Door:
 
     def _live_line(self) -> LiveLine:
         if self._live is None:
-            from taskpar_kernel.report.live import Channel, LiveLine  # with the engine
+            from taskpar_kernel.report.live import Channel, LiveLine  # not with the kernel's start
 
             self._live = LiveLine(Channel(self._shell), self._settings.progress)
         return self._live
+
+    def _line_under(
+        self, nodes: Sequence[ast.stmt], cell_name: str, expected_s: float | None = None
+    ) -> AbstractContextManager[None]:
+        """Show how far a cell is that runs as it is, while the block runs."""
+        from taskpar_kernel.report.live import NativeLook
+
+        look = NativeLook(nodes, cell_name, self._settings.workers, expected_s)
+        return self._live_line().watching(look)
 
     def _note_patches(self, nodes: Sequence[ast.stmt]) -> None:
         if any(

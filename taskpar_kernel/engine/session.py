@@ -335,11 +335,11 @@ class Session:
 
         _last[:] = [told]
 
-    def ran_natively(self, nodes: Sequence[ast.stmt], wall_s: float) -> None:
-        """A cell ran as it is: nothing went out."""
+    def ran_natively(self, nodes: Sequence[ast.stmt], wall_s: float, text: str) -> None:
+        """A cell of this text ran as it is: nothing went out."""
         self._say_notice()
         self._warm_up()
-        self.costs.observe_cell(self._text, wall_s)
+        self.costs.observe_cell(text, wall_s)
         for node in nodes:
             self.ran_at_home(node)
         (refusal, facts), self._declined = self._declined, (None, None)
@@ -414,6 +414,10 @@ class Session:
         if self.settings.eager:
             return ready
         return frozenset(w for w in ready if not self._preloads.is_importing(w))
+
+    def are_importing(self) -> bool:
+        """Whether a worker is still busy with what home has imported."""
+        return self.pool is not None and any(map(self._preloads.is_importing, self.pool.ready))
 
     def is_held(self, worker: Place) -> bool:
         """Whether the worker still runs what was given up, and does not let go of it."""

@@ -13,12 +13,14 @@ run; and it never waits for, or makes wait, the cell.
 
 from __future__ import annotations
 
+import ast
 import logging
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -159,6 +161,35 @@ class LiveLine:
                 self._channel.show(watched.parent, watched.display, bundle)
 
 
+class NativeLook:
+    """How far a cell is that runs as it is: the frame of its thread tells the line it is at."""
+
+    def __init__(
+        self, nodes: Sequence[ast.stmt], cell_name: str, workers: int, expected_s: float | None
+    ):
+        self._lines = [node.lineno for node in nodes]
+        self._cell_name = cell_name
+        self._workers, self._expected_s = workers, expected_s
+        self._thread = threading.get_ident()
+
+    def __call__(self) -> Glance:
+        """Return it; any thread may ask."""
+        from taskpar_kernel.model.run import Glance  # a first cell over by now did not wait for it
+
+        at = max(bisect_right(self._lines, self._line()), 1)
+        return Glance(at, len(self._lines), 0, 0, 0, self._workers, self._expected_s)
+
+    def _line(self) -> int:
+        """Return the line of the cell's own frame: of those of its functions, the outermost."""
+        line = 0
+        frame = sys._current_frames().get(self._thread)
+        while frame is not None:
+            if frame.f_code.co_filename == self._cell_name:
+                line = frame.f_lineno or line
+            frame = frame.f_back
+        return line
+
+
 def names_cell(parent: Any) -> bool:
     """Whether a request came from a front end that shows cells: it says which one it runs."""
     return bool((parent or {}).get("metadata", {}).get("cellId"))
@@ -197,4 +228,4 @@ class Channel:
         kernel.session.send(kernel.iopub_socket, kind, content, parent=parent, ident=topic)
 
 
-__all__ = ["MODES", "Channel", "LiveLine", "progress_html", "progress_text"]
+__all__ = ["MODES", "Channel", "LiveLine", "NativeLook", "progress_html", "progress_text"]

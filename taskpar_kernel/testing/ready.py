@@ -20,7 +20,7 @@ def wait_for_workers(limit_s: float = 30.0) -> int:
     session.start()
     end_s = time.monotonic() + limit_s
     ready: int = session.pool.wait_ready(limit_s)
-    while len(session.free_workers()) < ready:
+    while session.are_importing():
         if time.monotonic() > end_s:
             raise TimeoutError(f"workers still import after {limit_s:g} s")
         time.sleep(0.01)

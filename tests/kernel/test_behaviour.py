@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -230,6 +231,7 @@ def test_interrupt_of_an_awaiting_cell(front: Front) -> None:
 
 def test_output_is_live_for_the_statement_whose_turn_it_is(front: Front) -> None:
     good(front.run(SLEEPS))
+    front.wait_for_workers()
     seen_at: dict[str, float] = {}
     begin_s = time.monotonic()
 
@@ -265,6 +267,37 @@ def test_a_function_that_prints_is_seen_while_it_runs(front: Front) -> None:
     )
     assert len(times) >= 2, "all of it came at once"
     assert times[-1] - times[0] > 0.5
+
+
+def test_every_long_cell_has_a_line_that_goes_again(folder: Path) -> None:
+    waits = "while time.monotonic() < end_s:\n    pass\n"
+    cells = {
+        "the first of the session": "import time\nend_s = time.monotonic() + 1.5\n" + waits,
+        "nothing in it can go out": "end_s = time.monotonic() + 1.5\n" + waits,
+        "it patches a module": "end_s = time.monotonic() + 1.5\ntime.known = 1\n" + waits,
+        "its statements go out": SLEEPS + "a = nap(1.5)\nb = nap(1.5)\n",
+        "over within a second": "a = 1\n",
+    }
+    shown = {}
+    with Front("taskpar", folder, TASKPAR_WORKERS="2", TASKPAR_PROGRESS="on") as front:
+        for what, cell in cells.items():
+            sent: list[tuple[str, dict[str, str]]] = []
+
+            def note(
+                message: dict[str, Any], sent: list[tuple[str, dict[str, str]]] = sent
+            ) -> None:
+                if message["msg_type"].endswith("display_data"):
+                    sent.append((message["msg_type"], message["content"]["data"]))
+
+            good(front.run(cell, on_output=note))
+            shown[what] = sent
+            wait_for_workers(front)
+    assert shown.pop("over within a second") == []
+    for what, sent in shown.items():
+        kinds = [kind for kind, _ in sent]
+        assert kinds == ["display_data"] + ["update_display_data"] * (len(kinds) - 1), what
+        assert sent[0][1]["text/plain"].startswith("taskpar 1 s · statement "), what
+        assert sent[-1][1] == {}, what
 
 
 # Workers that die -------------------------------------------------------------------------------

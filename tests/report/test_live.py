@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import threading
 from dataclasses import replace
 
@@ -10,7 +11,13 @@ from html_rules import Checked
 
 from taskpar_kernel.model.run import Glance
 from taskpar_kernel.report import live
-from taskpar_kernel.report.live import LiveLine, names_cell, progress_html, progress_text
+from taskpar_kernel.report.live import (
+    LiveLine,
+    NativeLook,
+    names_cell,
+    progress_html,
+    progress_text,
+)
 
 LAB = {"metadata": {"cellId": "c1"}}
 GLANCE = Glance(4, 9, 2, 3, 2, 2, 60.0)
@@ -193,3 +200,47 @@ def test_front_ends_that_name_the_cell() -> None:
     assert names_cell(LAB)
     assert not names_cell({"metadata": {"cellId": ""}})
     assert not names_cell(None)
+
+
+def looked_at(source: str) -> list[Glance]:
+    """What a look at a native cell tells from inside it, wherever the cell calls `look()`."""
+    seen: list[Glance] = []
+    tree = ast.parse(source)
+    look = NativeLook(tree.body, "<the cell>", 2, 60.0)
+    asker = threading.Semaphore(0)
+    answered = threading.Semaphore(0)
+
+    def ask() -> None:
+        while asker.acquire() and len(seen) < source.count("look()"):
+            seen.append(look())
+            answered.release()
+
+    def from_another_thread() -> None:
+        asker.release()
+        assert answered.acquire(timeout=LIMIT_S)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        exec(compile(tree, "<the cell>", "exec"), {"look": from_another_thread})
+    finally:
+        seen += [GLANCE] * source.count("look()")
+        asker.release()
+        thread.join()
+    return [glance for glance in seen if glance is not GLANCE]
+
+
+def test_a_native_cell_is_at_the_statement_its_frame_is_at() -> None:
+    seen = looked_at("look()\nx = 1\nfor i in range(2):\n    x += 1\nlook()\n")
+    assert [(glance.at, glance.of) for glance in seen] == [(1, 4), (4, 4)]
+    assert seen[0] == Glance(1, 4, 0, 0, 0, 2, 60.0)
+
+
+def test_inside_its_functions_it_is_at_the_statement_that_called() -> None:
+    seen = looked_at("def f():\n    look()\ndef g():\n    f()\n\ng()\nx = 1\n")
+    assert [(glance.at, glance.of) for glance in seen] == [(3, 4)]
+
+
+def test_a_native_cell_that_has_not_begun_is_at_its_first_statement() -> None:
+    nodes = ast.parse("x = 1\ny = 2\n").body
+    assert NativeLook(nodes, "<the cell>", 2, None)() == Glance(1, 2, 0, 0, 0, 2, None)
