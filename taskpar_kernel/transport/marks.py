@@ -73,7 +73,7 @@ class Mark:
         self._snapshot = None
         if size < _SMALLEST_BYTES or not CAN_LOOK:
             return
-        snapshot = Snapshot([*self._values.values(), *roots])
+        snapshot = Snapshot([*self._values.values(), *roots], self._ranges)
         if not snapshot.plain:
             return
         try:

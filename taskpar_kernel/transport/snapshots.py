@@ -5,9 +5,10 @@ very same objects takes five. The rule: a snapshot that `holds` proves that noth
 its roots was changed; one that does not proves nothing, and who needs to know pickles and compares.
 
 Objects are of three kinds. *Plain* ones are known by the objects they hold, in order: containers,
-arrays of objects, and instances that travel by class and attributes. What cannot change needs no
-look; tuples lead on to what they hold. All else is *opaque*: it is pickled, with references to the
-plain ones in it. What was held is kept alive, so that no address can be another object's.
+arrays of objects, and instances that travel by class and attributes; arrays of numbers by their
+layout and a digest of their memory. What cannot change needs no look; tuples lead on to what they
+hold. All else is *opaque*: it is pickled, with references to the plain ones in it. What was held is
+kept alive, so that no address can be another object's.
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ import ctypes
 import sys
 import weakref
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 from typing import Any
 
+import xxhash
+
 from taskpar_kernel.model.ids import Key
+from taskpar_kernel.transport.arrays import Span, memory_of
 from taskpar_kernel.transport.pickling import number_kinds
+from taskpar_kernel.transport.segments import SMALLEST_BYTES
 from taskpar_kernel.transport.ways import travels_by_attributes
 
-Numbers = Iterable[Iterable[int]]
+Numbers = Iterable[Iterable[object]]
 Parts = Iterable[Iterable[object]]
 Look = Callable[[list[Any]], tuple[Numbers, Parts]]
 """Objects of one kind → numbers for each, and the objects they hold, in order."""
@@ -37,6 +42,12 @@ _LONG = 200
 _UNCHANGING = frozenset({str, bytes, int, float, complex, bool, type(None), type(...)})
 _LEADING_ON = frozenset({tuple, frozenset})
 _attributes = attrgetter("__dict__")
+_shape, _strides, _data_type = map(attrgetter, ("shape", "strides", "dtype"))
+_flags = attrgetter("flags.num")
+_IN_ORDER = 1 << 0
+"""Of an array's flags: its memory is dense, in the order of C."""
+_NUMBERS = frozenset("biufcSU")
+"""The kinds of data types, numbers and texts, whose memory is all there is to them."""
 _KEY = Key(0)
 _WORD = tuple.__itemsize__
 _ITEMS_AT = object.__basicsize__ + _WORD
@@ -67,6 +78,29 @@ def _look_at_instances(group: list[Any]) -> tuple[Numbers, Parts]:
     numbers, parts = _look_at_dicts(dicts)
     known = map(weakref.getweakrefcount, group)  # by a weak reference: such do not travel
     return [*numbers, known], chain([list(map(type, group)), dicts], parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _LookAtNumbers:
+    """Looks at arrays of numbers; those in `watched` memory are known to be as they were."""
+
+    watched: Collection[Span]
+
+    def __call__(self, group: list[Any]) -> tuple[Numbers, Parts]:
+        digest = xxhash.xxh3_128()
+        deque(map(digest.update, filter(self._is_read, group)), maxlen=0)
+        layout = (map(_shape, group), map(_strides, group), map(_flags, group))
+        return [*layout, [digest.digest()]], [map(_data_type, group)]
+
+    def _is_read(self, obj: Any) -> bool:
+        if not self.watched or obj.nbytes < SMALLEST_BYTES:
+            return True
+        low, high = memory_of(obj) or (0, 0)
+        return not any(a <= low and high <= b for a, b in self.watched)
+
+
+def _is_of_numbers(obj: Any) -> bool:
+    return obj.dtype.kind in _NUMBERS and bool(_flags(obj) & _IN_ORDER)
 
 
 _LOOKS: dict[type, Look] = {
@@ -119,10 +153,11 @@ class Snapshot:
     """What the objects that are reached from `roots` hold now.
 
     `opaque` are the objects among them that must be compared otherwise, `plain` leads from ids of
-    the others to references.
+    the others to references. Memory that is `watched` is known to be as it was.
     """
 
-    def __init__(self, roots: Iterable[object]):
+    def __init__(self, roots: Iterable[object], watched: Collection[Span] = ()):
+        self._at_numbers = _LookAtNumbers(watched)
         self._groups: list[tuple[list[Any], Look]] = []
         self._long: list[_Long] = []
         self.opaque: list[object] = []
@@ -138,8 +173,8 @@ class Snapshot:
         then_numbers, then_held = self._found
         return numbers == then_numbers and _are_same(held, then_held)
 
-    def _look(self) -> tuple[list[int], list[object]]:
-        numbers: list[int] = []
+    def _look(self) -> tuple[list[object], list[object]]:
+        numbers: list[object] = []
         held: list[object] = []
         for group, look in self._groups:
             found, parts = look(group)
@@ -170,6 +205,9 @@ class Snapshot:
         if kind is list or _is_array_kind(kind):
             long = [_Long.of(obj) for obj in group if _is_long(obj)]
             group = [obj for obj in group if not _is_long(obj)]
+        if _is_array_kind(kind):
+            self._note([obj for obj in group if _is_of_numbers(obj)], self._at_numbers)
+            group = [obj for obj in group if not _is_of_numbers(obj)]
         self._long += long
         self._refer(entry.container for entry in long)
         held = chain.from_iterable(entry.held for entry in long)
@@ -179,9 +217,13 @@ class Snapshot:
         if look is None:
             self.opaque += group
             return held
-        self._groups.append((group, look))
-        self._refer(group)
+        self._note(group, look)
         return chain(held, chain.from_iterable(look(group)[1]))
+
+    def _note(self, group: list[Any], look: Look) -> None:
+        if group:
+            self._groups.append((group, look))
+            self._refer(group)
 
     def _refer(self, objects: Iterable[object]) -> None:
         first = len(self.plain)

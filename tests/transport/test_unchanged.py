@@ -23,6 +23,7 @@ from taskpar_kernel.transport.marks import Mark
 from taskpar_kernel.transport.pages import MappedPages, watches_over
 from taskpar_kernel.transport.pickling import Parcel, pickle_value, unpickle
 from taskpar_kernel.transport.segments import Segments
+from taskpar_kernel.transport.snapshots import Snapshot
 
 Names = dict[str, Any]
 
@@ -129,6 +130,13 @@ CHANGES: dict[str, Case] = {
     "names of fields": (structured, lambda x: setattr(x.dtype, "names", ("x", "b", "c"))),
     "flag": (read_only, set_flag),
     "shape": (lambda: np.arange(12), lambda x: x.resize(3, 4, refcheck=False)),
+    "kind of numbers": (lambda: np.arange(9), lambda x: setattr(x, "dtype", np.float64)),
+    "one of many arrays": (
+        lambda: {k: np.full(9, k) for k in range(99)},
+        lambda x: x[77].__setitem__(8, -1),
+    ),
+    "arrays swapped": (lambda: [np.zeros(9), np.ones(9)], swap),
+    "texts in an array": (lambda: np.array(["a", "b"]), lambda x: x.__setitem__(1, "c")),
     "shared memory": (lambda: shares_memory(np.arange(99)), lambda x: x["part"].fill(1)),
     "no more shared": (
         lambda: shares_memory(np.arange(99)),
@@ -185,6 +193,13 @@ def test_a_change_in_place_is_seen(
 def test_what_was_not_changed_is_seen_without_pickling(make: Callable[[], Any]) -> None:
     names = {"x": make(), "other": ballast()}
     assert marked(names).holds(never)
+
+
+def test_arrays_of_numbers_are_looked_at_whatever_their_form() -> None:
+    arrays = [np.ones(3), np.arange(6).reshape(2, 3), np.array(["a"]), np.zeros(0), read_only()]
+    assert Snapshot([{"a": arrays, "b": np.array(5)}]).opaque == []
+    others = [np.ones((2, 3)).T, np.arange(9)[::2], structured(), np.zeros(3, "M8[s]")]
+    assert list(map(id, Snapshot([others]).opaque)) == list(map(id, others))
 
 
 def test_a_snapshot_asks_no_object() -> None:
