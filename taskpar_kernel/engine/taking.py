@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.commit.apply import Opened, apply, open_outcome
+from taskpar_kernel.engine.alike import import_alike
 from taskpar_kernel.engine.gains import Spent
 from taskpar_kernel.engine.history import History, changed, failed
 from taskpar_kernel.engine.lookahead import Lookahead, Moment
@@ -171,6 +172,7 @@ class Taking:
         finished = attempt.finished
         assert finished is not None
         assert finished.packed is not None
+        import_alike(finished.loaded)
         begin_s = time.monotonic()
         opened = open_outcome(finished.packed, self._session.segments, scene.ledger.resolve)
         attempt.outcome.opened_s = time.monotonic() - begin_s

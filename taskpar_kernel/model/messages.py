@@ -313,6 +313,8 @@ class Finished:
     """What it has done to files and could not take back after it failed."""
     taken_back: PathsTouched = ()
     """The files whose changes it has taken back after it failed: others may have seen them."""
+    loaded: tuple[str, ...] = ()
+    """The modules it has imported, in that order, if it is `ok`."""
 
 
 @dataclass(frozen=True, slots=True)

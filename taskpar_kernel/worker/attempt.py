@@ -111,6 +111,7 @@ class Attempts:
         start_s = end_s = time.monotonic()
         why, error, shown, cores, own_s = "", None, 0, None, 0.0
         packed = replica = watch = None
+        loaded: tuple[str, ...] = ()
         inputs: dict[Key, Live] = {}
         involved: dict[Key, Live] = {}
         self._waited_s = 0.0
@@ -140,6 +141,7 @@ class Attempts:
                 shown = self._shown.end(instruction.ticket)
             self._check_process(watch)
             self._check_files()
+            loaded = watch.loaded()
             parcel = finish()
             packed = parcel.place(self._segments)
         except KeyboardInterrupt as interrupt:
@@ -172,6 +174,7 @@ class Attempts:
             waited_s=self._waited_s,
             cores=cores,
             own_s=own_s,
+            loaded=loaded,
         )
 
     def take_back(self, finished: Finished) -> Finished:

@@ -18,6 +18,8 @@ import types
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
+from importlib.machinery import ModuleSpec
+from itertools import islice
 from typing import Any
 
 from taskpar_kernel.ambient import providers as ambient
@@ -43,6 +45,7 @@ class Watch:
         self._signals = _handlers()
         KEPT.update()
         self._kept = KEPT.values()
+        self._count = len(sys.modules)
 
     def changes(self) -> list[str]:
         """Return, in plain words, what is not as it was."""
@@ -62,6 +65,14 @@ class Watch:
     def left_threads(self) -> bool:
         """Whether more threads run than before."""
         return any(now > then for now, then in zip(_threads(), self._threads, strict=True))
+
+    def loaded(self) -> tuple[str, ...]:
+        """Return the modules that were imported since, in that order: those found by their names.
+
+        What others make and register under some name has no such specification.
+        """
+        names = tuple(islice(sys.modules, self._count, None))
+        return tuple(name for name in names if _is_found_by(name))
 
     def put_back(self) -> None:
         """Undo what can be undone; ambient state is restored before the next attempt."""
@@ -93,6 +104,11 @@ def _altered(now: dict[str, Any], before: dict[str, Any]) -> Iterable[str]:
             new = now[name]
             if not (isinstance(new, types.ModuleType) or _is_bookkeeping(name)):
                 yield name
+
+
+def _is_found_by(name: str) -> bool:
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    return isinstance(spec, ModuleSpec) and spec.name == name and spec.loader is not None
 
 
 def _is_bookkeeping(name: str) -> bool:
