@@ -37,5 +37,5 @@ def test_what_cannot_be_imported_refuses_the_outcome(
 ) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     module(tmp_path, "alike_broken", "raise ValueError('not today')")
-    with pytest.raises(NotPortable, match="`alike_broken`, .* not today"):
+    with pytest.raises(NotPortable, match=r"`alike_broken`, .* not today"):
         import_alike(("alike_broken",))
