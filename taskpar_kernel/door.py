@@ -84,6 +84,8 @@ class Door:
         self._cell: CellOptions | None = None
         self._inside = False
         self._early: tuple[tuple[ast.stmt, ...], float, str] | None = None
+        self._begun: tuple[ast.stmt, ...] = ()
+        """The statements of the cell that began before the engine was there."""
         self._making = threading.Lock()
         self._patched: frozenset[str] = frozenset()
         self._unnoted: list[str] = []
@@ -118,6 +120,7 @@ class Door:
                 from taskpar_kernel.engine.session import Session  # see the class
 
                 session = Session(self._shell, self._settings)
+                session.announce(self._begun)
                 if self._early:
                     session.ran_natively(*self._early)
                 self._session = session
@@ -217,6 +220,7 @@ class Door:
         begin_s = time.monotonic()
         if self._session is None:  # the first cell does not wait for the engine to be imported
             lines = self._noted(nodelist, cell_name)
+            self._begun = tuple(nodelist)
             with self._line_under(nodelist, cell_name):
                 failed = await native(nodelist, cell_name, interactivity, compiler, result)
             if not _is_own_magic(nodelist):
@@ -231,6 +235,7 @@ class Door:
         cell = None
         try:
             why = self._serial_reason(nodes, lines)
+            session.announce(nodes)
             if why is None:
                 cell = session.prepare(nodes, shown, _unit_compiler(cell_name, compiler), lines)
         except Exception as error:  # noqa: BLE001 - the edge: no defect of ours costs a cell

@@ -173,6 +173,7 @@ class CellRun(AppliedHooks):
             delattr(builtins, HOOKS)
         with self._session.lock:
             self._over = True
+            self._session.relay.arrives(0)
             self.time.ends()
             self.time.add_up()
             for attempt in tuple(self.dispatch.attempts.values()):
@@ -200,6 +201,7 @@ class CellRun(AppliedHooks):
 
     def _arrive(self, order: Order) -> None:
         """Home has come to `order`: account for what it ran since the last hook."""
+        self._session.relay.arrives(len(self._frees))
         self.time.arrives()
         with self._session.lock:
             self.time.ends()

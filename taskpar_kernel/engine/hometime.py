@@ -58,7 +58,6 @@ class HomeTime:
         """What home ran is done."""
         if self._running is None:
             return
-        self._session.relay.settle()
         step, start_s, reason, state = self._running
         self._running = None
         end_s = time.monotonic()

@@ -1,10 +1,11 @@
 """Imports of home's come in; workers import the same libraries, one worker at a time.
 
 What home imports, statements that run ahead will need: a library takes longer to import than most
-statements to run. What an import statement names is passed on at once; what a function, a magic or
-a library loaded by itself is found after the cell. The rule: libraries only, which do the same
-wherever they are imported; a user's own file, or what draws, is imported where and when a statement
-says so.
+statements to run. What a cell begins by importing is passed on when it begins, so that a worker has
+it about when home has; what another import statement names when home has run it; what a function, a
+magic or a library loaded by itself is found after the cell. The rule: libraries only, which do the
+same wherever they are imported; a user's own file, or what draws, is imported where and when a
+statement says so.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -66,6 +68,25 @@ class Preloads:
     def is_importing(self, worker: Place) -> bool:
         """Whether the worker is not to be given anything else yet."""
         return self._importing[worker] > 0
+
+    def announced(self, nodes: Iterable[ast.stmt], workers: Iterable[Place]) -> None:
+        """A cell with these statements begins: pass on what its first ones are to import.
+
+        What stands behind any other statement may depend on it, as on `os.environ[…] = …`; and one
+        that is not found will raise.
+        """
+        found: list[str] = []
+        for node in nodes:
+            named = _named(node) if isinstance(node, ast.Import | ast.ImportFrom) else []
+            if not named and not _is_docstring(node):
+                break
+            kinds = [_kind_to_be(module) for module in named]
+            found += [m for m, kind in zip(named, kinds, strict=True) if kind == "library"]
+            if "unknown" in kinds:
+                break
+        modules = tuple(dict.fromkeys(m for m in found if m not in self._modules))
+        self._named |= dict.fromkeys(modules)
+        self._spread(modules, workers)
 
     def imported(self, node: ast.Import | ast.ImportFrom, workers: Iterable[Place]) -> None:
         """Home ran an import."""
@@ -128,6 +149,22 @@ def _named(node: ast.Import | ast.ImportFrom) -> list[str]:
     if isinstance(node, ast.ImportFrom):
         return [node.module] if node.module and not node.level else []
     return [alias.name for alias in node.names]
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _kind_to_be(module: str) -> str:
+    """Return what it will be: "library", imported early; "dull": of no weight; or "unknown"."""
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names or top in _OF_KERNELS or top in _DRAWING:
+        return "dull"
+    if top in sys.modules:
+        return "library" if _is_library(top) else "unknown"
+    spec = PathFinder.find_spec(top)  # asks no finder of the user's, and imports nothing
+    is_installed = spec is not None and "-packages" in (spec.origin or "")
+    return "library" if is_installed else "unknown"
 
 
 def _is_needed(module: str) -> bool:

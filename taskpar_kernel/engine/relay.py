@@ -2,7 +2,8 @@
 
 The rules: text goes through `sys.stdout`/`sys.stderr` and displays through the display publisher,
 so that whatever the user put in their place (a redirect, `%%capture`) sees them. What was shown
-live for an attempt that failed in the end is not shown again by the statement's run at home.
+live for an attempt that failed in the end is not shown again by the statement's run at home, also
+where that run comes to statements inside the functions it calls, which may fail in the same way.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class Relay:
     def __init__(self, shell: Any):
         self._shell = shell
         self._echoes: list[_Echo] = []
+        self._depth = 0
 
     def show(self, outputs: Iterable[Output]) -> None:
         """Show these outputs now, in order."""
@@ -43,17 +45,18 @@ class Relay:
         return shown
 
     def expect_again(self, outputs: Iterable[Output]) -> None:
-        """The statement that printed these is run again at home: keep its first words back."""
+        """The statement at which home is has printed these and is run again: keep them back."""
         texts: dict[str, str] = {}
         for output in outputs:
             name = str(output.content.get("name"))
             texts[name] = texts.get(name, "") + str(output.content.get("text", ""))
         for name, text in texts.items():
-            self._echoes.append(_Echo(getattr(sys, name), text))
+            self._echoes.append(_Echo(getattr(sys, name), text, self._depth))
 
-    def settle(self) -> None:
-        """The statement is over: from here on everything is shown."""
-        while self._echoes:
+    def arrives(self, depth: int) -> None:
+        """Home is at a statement inside so many calls: those before, if so deep, are over."""
+        self._depth = depth
+        while self._echoes and self._echoes[-1].depth >= depth:
             self._echoes.pop().end()
 
     def _one(self, output: Output) -> None:
@@ -76,12 +79,17 @@ def _stream(output: Output) -> Any:
 
 
 class _Echo:
-    """Swallows from `stream` what was already shown, as long as it is the same text."""
+    """Swallows from `stream` what was already shown, as long as it is the same text.
 
-    def __init__(self, stream: Any, text: str):
+    Echoes of one stream are stacked: the last one comes first, and is ended first.
+    """
+
+    def __init__(self, stream: Any, text: str, depth: int):
+        self.depth = depth
         self._stream = stream
         self._text = text
         self._write = stream.write
+        self._is_first = "write" not in vars(stream)
         stream.write = self.write
 
     def write(self, text: str) -> int:
@@ -92,11 +100,12 @@ class _Echo:
             known = self._text if text.startswith(self._text) else ""
             self._text = ""
             self._write(text[len(known) :])
-        if not self._text:
-            self.end()
         return len(text)
 
     def end(self) -> None:
         """Let everything through again."""
+        if not self._is_first:
+            self._stream.write = self._write
+            return
         with suppress(AttributeError):
             del self._stream.write

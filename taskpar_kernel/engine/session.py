@@ -397,6 +397,11 @@ class Session:
             if keys:
                 pool.post(worker, Script((Forget(keys),)))
 
+    def announce(self, nodes: Sequence[ast.stmt]) -> None:
+        """A cell of these statements begins: what it imports first, workers begin to import."""
+        if self.gains.cores > 1:  # home's own import needs one
+            self._preloads.announced(nodes, self.pool.ready if self.pool is not None else ())
+
     def ran_at_home(self, node: ast.stmt) -> None:
         """Home ran a statement: what it imported, workers will need too."""
         if isinstance(node, ast.Import | ast.ImportFrom):

@@ -28,6 +28,55 @@ class Posted:
         assert isinstance(node, ast.Import | ast.ImportFrom)
         self.preloads.imported(node, (ONE, TWO))
 
+    def begins(self, text: str) -> None:
+        self.preloads.announced(ast.parse(text).body, (ONE,))
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of installed libraries; `to_come` is one of them, `of_ours` a file of the user's."""
+    library = tmp_path / "site-packages" / "to_come"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text("raise AssertionError('it was imported here')")
+    (tmp_path / "of_ours.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(library.parent))
+    return library.parent
+
+
+ANNOUNCED = {
+    "import to_come": ("to_come",),
+    '"""What it is about."""\nimport os\nimport to_come as t, json': ("to_come",),
+    "from to_come.inner import f\nfrom to_come import g": ("to_come.inner", "to_come"),
+    "import os\nos.environ['TO_COME'] = '1'\nimport to_come": (),
+    "import nowhere_at_all\nimport to_come": (),
+    "import of_ours\nimport to_come": (),
+    "import to_come, of_ours\nimport to_come.inner": ("to_come",),
+    "try:\n    import to_come\nexcept ImportError: pass": (),
+    "from .x import y\nimport to_come": (),
+    "import matplotlib.pyplot as plt\nimport to_come": ("to_come",),
+    "x = 1": (),
+}
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(("text", "expected"), ANNOUNCED.items(), ids=range(len(ANNOUNCED)))
+def test_what_a_cell_begins_with_importing(text: str, expected: tuple[str, ...]) -> None:
+    posted = Posted()
+    posted.begins(text)
+    assert posted.posts == ([(ONE, expected)] if expected else [])
+    assert "to_come" not in sys.modules
+
+
+@pytest.mark.usefixtures("installed")
+def test_what_was_announced_is_not_passed_on_again() -> None:
+    posted = Posted()
+    posted.begins("import to_come")
+    posted.begins("import to_come")
+    posted.preloads.done(ONE)
+    assert posted.posts == [(ONE, ("to_come",))]
+    assert posted.preloads.told == ("to_come",)
+
 
 def test_one_worker_imports_at_a_time():
     posted = Posted()

@@ -127,9 +127,14 @@ def _callbacks() -> dict[str, list[str]]:
     """Return the names of the functions that the shell calls around cells, event by event."""
     shell: Any = get_ipython()
     return {
-        event: [c.__name__ for c in callbacks if c not in KEPT["callbacks"][event]]
+        event: [c.__name__ for c in callbacks if _is_of_program(c, event)]
         for event, callbacks in shell.events.callbacks.items()
     }
+
+
+def _is_of_program(callback: Any, event: str) -> bool:
+    """Whether it was registered by this program: pyplot does so once, when it is imported."""
+    return callback not in KEPT["callbacks"][event] and callback.__module__ != "matplotlib.pyplot"
 
 
 def _logging() -> dict[str, object]:
