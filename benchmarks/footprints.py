@@ -169,7 +169,7 @@ class Row:
 class _Silent:
     """Statements here print nothing."""
 
-    def begin(self, ticket: Ticket) -> None:
+    def begin(self, ticket: Ticket, is_own: Any = None) -> None:
         """Do nothing."""
 
     def end(self, _ticket: Ticket) -> int:

@@ -347,6 +347,11 @@ def fingerprint(*, carried_only: bool = False) -> dict[str, object]:
     return {p.name: p.fingerprint() for p in PROVIDERS if p.restore or not carried_only}
 
 
+def generators() -> dict[str, object]:
+    """Return the present mark of each state that is not carried: the generators' positions."""
+    return {p.name: p.fingerprint() for p in PROVIDERS if not p.restore}
+
+
 def capture() -> dict[str, Any]:
     """Return the state of every provider that can be carried to another process."""
     states = {p.name: p.capture() for p in PROVIDERS if p.restore}

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from taskpar_kernel.model.messages import Output
+from taskpar_kernel.model.messages import OWN_OUTPUT, Output
 
 
 class Relay:
@@ -33,11 +33,14 @@ class Relay:
         """Show what is there beyond the first `shown`; return how many are shown then.
 
         Only text goes out live, and only to the kernel's own streams: it can be recognised if
-        the statement has to be run again.
+        the statement has to be run again. An attempt that has drawn from a shared generator will be
+        squashed, and home draws something else.
         """
         for output in outputs[shown:]:
             stream = _stream(output)
             if output.msg_type != "stream" or not type(stream).__module__.startswith("ipykernel."):
+                break
+            if OWN_OUTPUT in output.metadata:
                 break
             self._one(output)
             stream.flush()

@@ -390,4 +390,6 @@ ITEMS_NAME = "__taskpar_items__"
 VALUE_NAME = "__taskpar_value__"
 
 TICKET_PREFIX = "taskpar-"
+OWN_OUTPUT = "taskpar-own"
+"""In the metadata of an output: it may depend on what is its worker's own, and not home's."""
 """The parent of an output is the message `taskpar-<ticket>`."""

@@ -17,6 +17,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
@@ -47,7 +48,7 @@ from taskpar_kernel.worker.undo import journal_of, take_back, touched_by
 from taskpar_kernel.worker.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from taskpar_kernel.model.ids import Ticket
     from taskpar_kernel.transport.segments import Segments
@@ -66,11 +67,15 @@ _MODULE: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
 _MODULE_NAMES = frozenset({*_MODULE, "__doc__", "__warningregistry__"})
 
 
+IsOwn = Callable[[], bool]
+"""Whether what an attempt shows now may depend on what is this worker's own; on any thread."""
+
+
 class Shown(Protocol):
     """Counts what user code shows."""
 
-    def begin(self, ticket: Ticket) -> None:
-        """From now on, what is shown belongs to `ticket`."""
+    def begin(self, ticket: Ticket, is_own: IsOwn | None = None) -> None:
+        """From now on, what is shown belongs to `ticket`; `is_own`: home may show other things."""
 
     def end(self, ticket: Ticket) -> int:
         """From now on it belongs to nobody; return how many messages there were."""
@@ -127,7 +132,7 @@ class Attempts:
                 involved |= {
                     k: v for k, v in inputs.items() if k in involved[instruction.replica].held
                 }
-            self._shown.begin(instruction.ticket)
+            self._shown.begin(instruction.ticket, watch.is_own)
             start_s = time.monotonic()
             self._usage.begin()
             try:

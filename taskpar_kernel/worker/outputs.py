@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any
 from ipykernel.iostream import IOPubThread, OutStream
 from jupyter_client.session import Session
 
-from taskpar_kernel.model.messages import TICKET_PREFIX
+from taskpar_kernel.model.messages import OWN_OUTPUT, TICKET_PREFIX
 from taskpar_kernel.transport.sockets import can_read, new_context, pipe_end, stream_on
 
 if TYPE_CHECKING:
     from taskpar_kernel.model.ids import Ticket
+    from taskpar_kernel.worker.attempt import IsOwn
 
 _PIPE_BYTES = 1024 * 1024
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", 1031)
@@ -40,23 +41,32 @@ class CountingSession(Session):
         super().__init__(**kwargs)
         self._counts: dict[str, int] = {}
         self._counting = threading.Lock()
+        self._is_own: IsOwn | None = None
 
     def serialize(self, msg: dict[str, Any], ident: Any = None) -> list[bytes]:
-        """Count `msg` if its parent is an open ticket, and serialise it."""
-        frames = super().serialize(msg, ident)
+        """Count `msg` if its parent is an open ticket, and serialise it.
+
+        It says whether it may differ from what home would show.
+        """
         parent = (msg.get("parent_header") or {}).get("msg_id", "")
+        is_own = self._is_own
+        if parent in self._counts and is_own is not None and is_own():
+            msg["metadata"] = {**msg["metadata"], OWN_OUTPUT: True}
+        frames = super().serialize(msg, ident)
         if parent in self._counts:
             with self._counting:
                 if parent in self._counts:
                     self._counts[parent] += 1
         return frames
 
-    def open_ticket(self, msg_id: str) -> None:
+    def open_ticket(self, msg_id: str, is_own: IsOwn | None) -> None:
         """Begin to count the messages whose parent is `msg_id`."""
+        self._is_own = is_own
         self._counts[msg_id] = 0
 
     def close_ticket(self, msg_id: str) -> int:
         """Return how many there were; later ones are sent, but not counted."""
+        self._is_own = None
         with self._counting:
             return self._counts.pop(msg_id, 0)
 
@@ -150,11 +160,11 @@ class Outputs:
         self._streams = streams
         self._header = session.msg_header("execute_request")
 
-    def begin(self, ticket: Ticket) -> None:
-        """From now on, what is published belongs to `ticket`."""
+    def begin(self, ticket: Ticket, is_own: IsOwn | None = None) -> None:
+        """From now on, what is published belongs to `ticket`; `is_own` is asked of each message."""
         self._settle()
         msg_id = f"{TICKET_PREFIX}{ticket}"
-        self._session.open_ticket(msg_id)
+        self._session.open_ticket(msg_id, is_own)
         self._kernel.set_parent([], {"header": {**self._header, "msg_id": msg_id}}, "shell")
 
     def end(self, ticket: Ticket) -> int:

@@ -66,6 +66,16 @@ class Watch:
         """Whether more threads run than before."""
         return any(now > then for now, then in zip(_threads(), self._threads, strict=True))
 
+    def is_own(self) -> bool:
+        """Whether a generator or a number has moved: what is made of it, home would make otherwise.
+
+        Any thread may ask.
+        """
+        now = ambient.generators()
+        return any(self._ambient[name] != mark for name, mark in now.items()) or bool(
+            KEPT.moved(self._kept)
+        )
+
     def loaded(self) -> tuple[str, ...]:
         """Return the modules that were imported since, in that order: those found by their names.
 

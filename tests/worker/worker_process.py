@@ -27,7 +27,7 @@ class Output:
     def __init__(self) -> None:
         self._text = io.StringIO()
 
-    def begin(self, ticket: Ticket) -> None:
+    def begin(self, ticket: Ticket, is_own: Any = None) -> None:
         """Let `sys.stdout` be kept."""
         sys.stdout, self._around = self._text, sys.stdout
 
