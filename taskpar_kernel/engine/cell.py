@@ -32,6 +32,7 @@ from taskpar_kernel.engine.hometime import HomeTime
 from taskpar_kernel.engine.inner import FreeLoop, InnerCalls
 from taskpar_kernel.engine.iterations import SHORT_S, Iterations, Progress
 from taskpar_kernel.engine.lookahead import WORTH_S, Lookahead, Moment
+from taskpar_kernel.engine.past import Past
 from taskpar_kernel.engine.stream import Instance, Order
 from taskpar_kernel.engine.taking import Scene, Taking
 from taskpar_kernel.engine.walking import both_ways, is_temporary
@@ -73,7 +74,8 @@ class CellRun(AppliedHooks):
         self._frees: list[FreeLoop] = []
         """The loops inside other control flow, and the bodies of functions, that home is in."""
         self._inner = InnerCalls(tops, self._namespace)
-        self.taking = Taking(session, self.history, self.peek)
+        self._past = Past(self.dispatch)
+        self.taking = Taking(session, self.history, self.peek, self._past)
         self.plain = not session.settings.eager
         """Nothing is out and nothing is planned: hooks only note where home is."""
         self._top: TopLevel | None = None
@@ -445,6 +447,8 @@ class CellRun(AppliedHooks):
             raise
         if reason is not None:
             self.taking.squash(attempt, instance, scene)
+        with self._session.lock:
+            self._past.tidy(a for look in self._looks() for a in look.attempts())
         return reason
 
     def _may_peek(self) -> bool:

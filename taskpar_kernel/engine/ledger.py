@@ -60,11 +60,20 @@ class Bundle:
     """How long it took home to unpickle it."""
     sources: tuple[Key, ...] = ()
     """The bundles that an attempt read which made this one: it may hold objects of theirs."""
+    paths: frozenset[str] = frozenset()
+    """The files of its segments."""
+    is_past: bool = False
+    """Whether nothing can ask for it any more."""
 
     @property
     def constant(self) -> bool:
         """Whether nothing in it can change."""
         return not self.numbered.objects
+
+    def let_go(self) -> None:
+        """Hold no object any more."""
+        self.objects, self.numbered, self.mark = {}, Numbered(), None
+        self.packed, self.dropped = None, True
 
 
 class Ledger:
@@ -91,6 +100,8 @@ class Ledger:
         """Whether home is just running something that may change anything."""
         self._home_runs = False
         """Whether it is running anything at all."""
+        self.placed_bytes = 0
+        """What was packed here to be sent, in all."""
         self._ambient_key: Key | None = None
         self._ambient_sent: dict[str, object] = {}
 
@@ -103,8 +114,28 @@ class Ledger:
     def let_go(self) -> None:
         """Hold no object any more."""
         for bundle in self.bundles.values():
-            bundle.objects, bundle.numbered, bundle.mark = {}, Numbered(), None
+            bundle.let_go()
         self._by_name.clear()
+
+    def prune(self, needed: Iterable[Bundle]) -> list[Bundle]:
+        """Let go of all bundles but the newest of each name, the `needed` ones and their sources.
+
+        Returns those that hold nothing from now on, once each; O(bundles).
+        """
+        queue = [*self._by_name.values(), *needed]
+        if self._ambient_key is not None:
+            queue.append(self.bundles[self._ambient_key])
+        kept: set[Key] = set()
+        while queue:
+            bundle = queue.pop()
+            if bundle.key not in kept:
+                kept.add(bundle.key)
+                queue += [self.bundles[key] for key in bundle.sources if bundle.refers]
+        gone = [b for b in self.bundles.values() if b.key not in kept and not b.is_past]
+        for bundle in gone:
+            bundle.let_go()
+            bundle.is_past = True
+        return gone
 
     def next_key(self) -> Key:
         """Return a key that no bundle of this pool had before."""
@@ -179,6 +210,9 @@ class Ledger:
             parcel.place(self._segments, self._check),
             spans=parcel.spans,
         )
+        if bundle.packed is not None:
+            bundle.paths = bundle.packed.paths
+            self.placed_bytes += bundle.packed.nbytes
         self.bundles[bundle.key] = bundle
         self._by_name |= dict.fromkeys(values, bundle)
         return bundle

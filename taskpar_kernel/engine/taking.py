@@ -33,6 +33,7 @@ from taskpar_kernel.validation.verdict import stale_name
 if TYPE_CHECKING:
     from taskpar_kernel.engine.attempts import AttemptRecord
     from taskpar_kernel.engine.ledger import Ledger
+    from taskpar_kernel.engine.past import Past
     from taskpar_kernel.engine.session import Session
     from taskpar_kernel.engine.stream import Instance
     from taskpar_kernel.model.ids import Place, UnitId
@@ -66,8 +67,11 @@ class Scene:
 class Taking:
     """Judges and takes the outcomes of one cell run. It runs on the main thread."""
 
-    def __init__(self, session: Session, history: History, peek: Callable[[Moment], int]):
+    def __init__(
+        self, session: Session, history: History, peek: Callable[[Moment], int], past: Past
+    ):
         self._session = session
+        self._past = past
         self._history = history
         self._peek = peek
         self._passage = Passage(session)
@@ -186,6 +190,8 @@ class Taking:
         """Bind what one part of a chunk made."""
         self._writing = True
         made = opened.names[ITEMS_NAME]
+        if not instance.part:
+            self._past.took(attempt)
         if instance.part >= len(made):
             return Refusal("raised", "a step before it raised")
         for name, value in made[instance.part].items():
@@ -376,6 +382,7 @@ class Taking:
         self, attempt: AttemptRecord, opened: Opened, scene: Scene, names: Mapping[str, Any]
     ) -> None:
         self._writing = True
+        self._past.took(attempt)
         self._session.relay.show(attempt.outputs[attempt.shown :])
         step = attempt.instance.step
         if isinstance(step, Unit) and step.value_of is not None:

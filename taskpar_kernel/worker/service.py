@@ -42,6 +42,7 @@ from taskpar_kernel.transport.segments import Segments, Sweeping
 from taskpar_kernel.transport.sockets import Sockets
 from taskpar_kernel.worker.attempt import Attempts
 from taskpar_kernel.worker.guard import Guard
+from taskpar_kernel.worker.heap import Heap
 from taskpar_kernel.worker.inbox import Bind, Carry, Inbox, Miss, Step, Wait
 from taskpar_kernel.worker.outbound import Outbound, Post, called
 from taskpar_kernel.worker.run import run
@@ -51,7 +52,7 @@ from taskpar_kernel.worker.variables import NOTHING, Variables
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from taskpar_kernel.model.ids import Place, Ticket
+    from taskpar_kernel.model.ids import Key, Place, Ticket
     from taskpar_kernel.worker.log import Log
     from taskpar_kernel.worker.outputs import Outputs
 
@@ -76,6 +77,7 @@ class Service:
         self._outputs = outputs
         self._segments = segments
         self._store = store = Store()
+        self._heap = Heap()
         self._log = log
         self._inbox = Inbox(store)
         self._attempts = Attempts(store, segments, outputs, self._wait_at_gate, post.folder)
@@ -223,12 +225,19 @@ class Service:
         elif isinstance(instruction, Send):
             self._send(instruction)
         elif isinstance(instruction, Forget):
-            self._attempts.forget(instruction.keys)
-            self._inbox.forget(instruction.keys)
-            self._sweeping.begin()
+            self._forget(instruction.keys)
         elif isinstance(instruction, Preload):
             self._attempts.preload(instruction.modules)
             self._out.tell(Preloaded(self._place))
+
+    def _forget(self, keys: tuple[Key, ...]) -> None:
+        """Nobody will ask for these bundles: drop them, and what they take."""
+        packed = [self._store.get(key) for key in keys if key in self._store]
+        self._segments.release(path for each in packed for path in each.paths)
+        self._attempts.forget(keys)
+        self._inbox.forget(keys)
+        self._heap.freed(sum(each.nbytes for each in packed))
+        self._sweeping.begin()
 
     def _limit_reached(self, number: int) -> None:
         self._inbox.limit_reached(number)

@@ -89,3 +89,46 @@ def test_no_cell_leaves_shared_memory_behind(tmp_path: Path) -> None:
         transfers = front.evaluate("len(__import__('taskpar_kernel').last_run().transfers)")
     assert transfers > 0
     assert free
+
+
+LOOP = """
+import psutil
+from taskpar_kernel.transport import files
+
+def make(n): return np.full(1 << 20, float(n))
+def held():
+    door = get_ipython().door
+    kept = [f.nbytes for f in files.files_in(door.session.pool.segments) if not f.is_free]
+    bundles = door.session._cell.dispatch.ledger.bundles.values()
+    return sum(kept) >> 20, sum(not b.is_past for b in bundles)
+total = 0
+"""
+PASSING = """
+for i in range(80):
+    one = make(i)
+    other = one * 2 + make(i)
+    total += float(other[0])
+files, bundles = held()
+"""
+MEMORY = (
+    "[p.memory_full_info().rss - p.memory_full_info().shared >> 20 for p in PROCESSES]".replace(
+        "PROCESSES", "[psutil.Process(), *psutil.Process().children()]"
+    )
+)
+
+
+def test_a_loop_holds_no_value_that_it_has_passed(tmp_path: Path) -> None:
+    """80 times 24 MB are made; before the cell is over most of it is gone, everywhere."""
+    with Front("taskpar", tmp_path / "cwd", TASKPAR_WORKERS="2", TASKPAR_EAGER="1") as front:
+        front.wait_for_workers()
+        front.run(MAKE + LOOP)
+        before = front.evaluate(MEMORY)
+        front.run(PASSING)
+        ahead = front.evaluate("__import__('taskpar_kernel').last_run().committed_ahead")
+        assert front.evaluate("total") == 9480.0
+        files, bundles = front.evaluate("[files, bundles]")
+        after = front.evaluate(MEMORY)
+    assert ahead >= 200
+    assert bundles < 40
+    assert files < 200
+    assert max(now - then for now, then in zip(after, before, strict=True)) < 200

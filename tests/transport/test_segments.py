@@ -178,6 +178,19 @@ def test_a_file_that_is_mapped_is_not(segments: Segments) -> None:
     assert len(_files(segments)) == 2
 
 
+def test_many_free_files_that_are_mapped_do_not_hide_one_that_is_not(segments: Segments) -> None:
+    packed = [pack(np.ones(LARGE), segments) for _ in range(40)]
+    arrays = [unpack(each, segments) for each in packed]
+    for each in packed:
+        segments.release(each.paths)
+    del arrays[7]
+    for _ in range(4):
+        again = pack(np.full(LARGE, 2.0), segments)
+        segments.release(again.paths)
+    assert len(_files(segments)) <= 42
+    assert all((array == 1.0).all() for array in arrays)
+
+
 def test_a_map_of_another_process_counts(segments: Segments) -> None:
     first = pack(np.ones(LARGE), segments)
     code = (
