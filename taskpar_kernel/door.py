@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.error import UsageError as ShellUsageError
 
+from taskpar_kernel.ambient.libraries import LIBRARIES
 from taskpar_kernel.errors import UsageError
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.settings import MAX_WORKERS, Settings, TaskPar, check_workers
@@ -222,7 +223,9 @@ class Door:
             lines = self._noted(nodelist, cell_name)
             self._begun = tuple(nodelist)
             with self._line_under(nodelist, cell_name):
-                failed = await native(nodelist, cell_name, interactivity, compiler, result)
+                failed = await _in_parts(
+                    native, nodelist, cell_name, interactivity, compiler, result
+                )
             if not _is_own_magic(nodelist):
                 self._ran_early(tuple(nodelist), time.monotonic() - begin_s, "".join(lines))
             self._note_patches(nodelist)
@@ -247,7 +250,9 @@ class Door:
             if cell is None:
                 text = "".join(lines)
                 with self._line_under(nodelist, cell_name, session.costs.cell_s(text)):
-                    failed = await native(nodelist, cell_name, interactivity, compiler, result)
+                    failed = await _in_parts(
+                        native, nodelist, cell_name, interactivity, compiler, result
+                    )
                 if not _is_own_magic(nodes):
                     session.ran_natively(nodes, time.monotonic() - begin_s, text)
                 return failed
@@ -334,6 +339,29 @@ class Door:
         )
         reasons = (reason_for(why, 0, "the cell", record.wall_s),)
         return replace(record, statements=statements, reasons=reasons)
+
+
+async def _in_parts(
+    native: Native,
+    nodes: Sequence[ast.stmt],
+    cell_name: str,
+    interactivity: str,
+    compiler: Any,
+    result: Any,
+) -> Any:
+    """Run a cell as it is; what it has imported is looked at before it can change its settings."""
+    begin = 0
+    for end in range(1, len(nodes)):
+        if isinstance(nodes[end - 1], _IMPORTS) and not isinstance(nodes[end], _IMPORTS):
+            mode = "all" if interactivity == "all" else "none"
+            if await native(list(nodes[begin:end]), cell_name, mode, compiler, result):
+                return True
+            LIBRARIES.update()
+            begin = end
+    return await native(list(nodes[begin:]), cell_name, interactivity, compiler, result)
+
+
+_IMPORTS = (ast.Import, ast.ImportFrom)
 
 
 def _normalised(

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from taskpar_kernel.ambient.libraries import LIBRARIES
 from taskpar_kernel.ambient.modules import digests
 from taskpar_kernel.errors import NotPortable
 
@@ -336,6 +337,7 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider("arguments", "sys.argv", _argv, lambda: list(sys.argv), _restore_argv),
     Provider("sklearn", "scikit-learn's options", _sklearn, _sklearn, _restore_sklearn),
     Provider("modules", "a module of yours", digests, digests, compare_modules),
+    Provider("libraries", "a library's settings", LIBRARIES.state, LIBRARIES.state, LIBRARIES.put),
     Provider("random", "the random module's generator", random.getstate, _no_state, None),
     Provider("numpy.random", "numpy's global generator", _numpy_random, _no_state, None),
     Provider("torch.random", "torch's global generator", _torch_random, _no_state, None),

@@ -141,7 +141,7 @@ class CellRun(AppliedHooks):
         first = top.steps[0]
         self._close_all()
         if self.plain and self._top is not None:
-            self._ledger.ambient.passed(self._top.effects)
+            self._ledger.ambient.passed(self._top.effects, self._namespace)
             self._ledger.ambient.before_home()
         self._top = top
         if len(top.steps) == 1 and isinstance(first, Unit) and first.node is top.node:
@@ -174,6 +174,8 @@ class CellRun(AppliedHooks):
         if getattr(builtins, HOOKS, None) is self:
             delattr(builtins, HOOKS)
         with self._session.lock:
+            if self._top is not None:
+                self._ledger.ambient.passed(self._top.effects, self._namespace)
             self._over = True
             self._session.relay.arrives(0)
             self.time.ends()

@@ -291,7 +291,7 @@ class Ledger:
             return
         if was_busy or not _is_contained(effects, namespace):
             self.epoch += 1
-            self.ambient.passed(effects)
+            self.ambient.passed(effects, namespace)
         else:
             self._changed(namespace[name] for name in effects.changes)
 

@@ -8,9 +8,12 @@ statement; what workers are sent during it was captured before.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from taskpar_kernel.ambient import providers
+from taskpar_kernel.ambient.libraries import LIBRARIES
 from taskpar_kernel.model.effects import Blocker, Effects
 
 _TELLING = frozenset({Blocker.AMBIENT, Blocker.IMPORT, Blocker.SHELL})
@@ -42,8 +45,13 @@ class AmbientMark:
             self._is_old = self._is_wrong = False
         return self.mark
 
-    def passed(self, effects: Effects | None = None) -> None:
-        """Home has run something with these effects, or anything."""
+    def passed(
+        self, effects: Effects | None = None, names: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """Home has run something with these effects, or anything; `names` mean this there."""
+        if effects is not None:
+            values = [names[n] for n in effects.reads | effects.changes if n in names]
+            LIBRARIES.suspect(LIBRARIES.packages(values, names) if values else LIBRARIES.all())
         self._is_old = True
         self._is_wrong |= effects is None or any(r.blocker in _TELLING for r in effects.home)
 

@@ -20,6 +20,7 @@ from importlib import import_module
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from taskpar_kernel.ambient.libraries import LIBRARIES
 from taskpar_kernel.analysis.decompose import decompose
 from taskpar_kernel.analysis.trees import walk
 from taskpar_kernel.engine.attempts import AttemptRecord
@@ -342,6 +343,9 @@ class Session:
         self.costs.observe_cell(text, wall_s)
         for node in nodes:
             self.ran_at_home(node)
+        names = {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
+        values = [self.namespace[name] for name in names if name in self.namespace]
+        LIBRARIES.suspect(LIBRARIES.packages(values, self.namespace))
         (refusal, facts), self._declined = self._declined, (None, None)
         reasons = cache(partial(explain_native, facts, wall_s, refusal))
         _last[:] = [partial(serial_record, tuple(nodes), wall_s, self.settings.workers, reasons)]
@@ -356,6 +360,7 @@ class Session:
         """Take in the modules that a cell has loaded before something of the next is pickled."""
         if len(sys.modules) != self._modules:
             self._modules = len(sys.modules)
+            LIBRARIES.update()
             self._preloads.loaded(self.pool.ready if self.pool is not None else ())
             start_thread(OWN.update, "warm-up")
 
@@ -405,6 +410,7 @@ class Session:
     def ran_at_home(self, node: ast.stmt) -> None:
         """Home ran a statement: what it imported, workers will need too."""
         if isinstance(node, ast.Import | ast.ImportFrom):
+            LIBRARIES.update()
             self._preloads.imported(node, self.pool.ready if self.pool is not None else ())
 
     def _preload(self, worker: Place, modules: tuple[str, ...]) -> None:

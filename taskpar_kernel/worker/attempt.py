@@ -25,6 +25,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 from taskpar_kernel.ambient import providers as ambient
+from taskpar_kernel.ambient.libraries import LIBRARIES
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.ids import HOME, Key
 from taskpar_kernel.model.messages import ITEMS_NAME, AtGate, Attempt, Finished, Replica
@@ -204,6 +205,7 @@ class Attempts:
         self._ambient = None  # imports add warnings filters and options of their own
         OWN.update()
         KEPT.update()
+        LIBRARIES.update()
         ambient.fingerprint()  # the first one looks up what the modules have
 
     # Before ----------------------------------------------------------------------------------
@@ -213,7 +215,10 @@ class Attempts:
         with self._gate.preparing():
             self._restore_ambient(instruction.ambient)
             keys = (key for key in instruction.needs if key != instruction.ambient)
-            return self.bundles.involved(keys), Watch(_modules_of(instruction))
+            inputs, modules = self.bundles.involved(keys), _modules_of(instruction)
+            names = {n: v for live in inputs.values() for n, v in live.names.items()}
+            LIBRARIES.update()
+            return inputs, Watch(modules, LIBRARIES.packages([*names.values(), *modules], names))
 
     def _reads(
         self,

@@ -23,6 +23,7 @@ from itertools import islice
 from typing import Any
 
 from taskpar_kernel.ambient import providers as ambient
+from taskpar_kernel.ambient.libraries import LIBRARIES, dotted
 from taskpar_kernel.worker.kept import KEPT
 
 _ALWAYS = (builtins, sys, os, warnings)
@@ -37,7 +38,8 @@ _MISSING = object()
 class Watch:
     """The process as it was before an attempt."""
 
-    def __init__(self, modules: Iterable[types.ModuleType]):
+    def __init__(self, modules: Iterable[types.ModuleType], packages: Iterable[str] = ()):
+        """`packages`: the libraries that the attempt can reach."""
         self._modules = {id(m): (m, dict(vars(m))) for m in (*_ALWAYS, *modules)}
         self._ambient = ambient.fingerprint()
         self._threads = _threads()
@@ -45,6 +47,7 @@ class Watch:
         self._signals = _handlers()
         KEPT.update()
         self._kept = KEPT.values()
+        self._settings = LIBRARIES.snapshot(packages)
         self._count = len(sys.modules)
 
     def changes(self) -> list[str]:
@@ -60,6 +63,7 @@ class Watch:
         if self._signals != _handlers():
             found.append("a signal handler")
         found += [f"{name}, which its library keeps" for name in KEPT.moved(self._kept)]
+        found += [f"the library's {dotted(p)}" for p in LIBRARIES.moved(self._settings)]
         return found
 
     def left_threads(self) -> bool:
@@ -93,6 +97,7 @@ class Watch:
                 else:
                     del vars(module)[name]
         KEPT.put_back(self._kept)
+        LIBRARIES.put_back(self._settings)
         collecting, interval, trace, profile = self._interpreter
         (gc.enable if collecting else gc.disable)()
         sys.setswitchinterval(interval)

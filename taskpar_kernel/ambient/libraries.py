@@ -1,0 +1,427 @@
+"""What libraries are set to: the places where they keep settings come in, those changed go out.
+
+`lib.set_defaults(scale=10)` changes a dict of the library's, in home's process only, and what the
+library computes from then on depends on it. The rule: what home changed is carried to each worker
+before it runs anything later, and an attempt that changes such a place is no outcome.
+
+A place is a name of a module or of a class in it that holds plain data: a number, a text, a list,
+dict or set of such, or an object of the library's own with nothing but such in it. What a place
+held when its library was imported is its first state. Libraries whose settings are known by name
+(the other providers) are left out, and so are caches and counters, by their names. Only the
+libraries that a statement can reach are looked at again after it: that takes about a microsecond
+for each place.
+"""
+
+from __future__ import annotations
+
+import marshal
+import re
+import sys
+import threading
+import types
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache, partial
+from importlib import import_module
+from typing import Any
+
+from taskpar_kernel.errors import NotPortable
+
+Place = tuple[str, str, str]
+"""A module, a class in it or "", and a name there."""
+State = tuple[tuple[Place, bytes | None], ...]
+"""Places that are not in their first state, in order, and what they hold; None: it is no data."""
+Owner = types.ModuleType | type
+
+_KNOWN = frozenset(
+    {
+        *("numpy", "pandas", "scipy", "sklearn", "matplotlib", "mpl_toolkits", "pyarrow", "torch"),
+        *("IPython", "ipykernel", "jupyter_client", "jupyter_core", "traitlets", "zmq", "tornado"),
+        *("taskpar_kernel", "comm", "debugpy", "psutil", "cloudpickle", "xxhash", "pygments"),
+        *("prompt_toolkit", "jedi", "parso", "stack_data", "asttokens", "executing", "pure_eval"),
+        *("decorator", "dateutil", "six", "pytz", "packaging", "matplotlib_inline", "pip"),
+        *("setuptools", "pkg_resources", "importlib_metadata", "typing_extensions", "tqdm"),
+        *("ipywidgets", "nest_asyncio", "pexpect", "ptyprocess", "wcwidth", "platformdirs"),
+    }
+)
+_NO_SETTING = re.compile(
+    r"cache|memo|registry|count|counter|seen|warned|lock|(^|_)(id|ids|next|num|seq|serial)($|_)|Id$"
+)
+_CONTAINERS = (dict, list, set, OrderedDict, defaultdict)
+_SCALARS = (int, float, complex, str, bytes, bool, type(None), tuple)
+_NO_DATA = frozenset(
+    {
+        *(type, types.FunctionType, types.ModuleType, types.BuiltinFunctionType, property),
+        *(classmethod, staticmethod, types.MethodDescriptorType, types.WrapperDescriptorType),
+        *(types.GetSetDescriptorType, types.MemberDescriptorType, types.GenericAlias),
+    }
+)
+_MOST_ITEMS = 1000
+_MOST_BYTES = 20_000
+"""A larger place is a table, and no setting."""
+_IMMUTABLE = 1 << 8
+"""`Py_TPFLAGS_IMMUTABLETYPE`: its attributes cannot be set."""
+_UNMARSHALLED = 2
+"""The version of marshal's format in which what refers to an object tells nothing of how often."""
+
+
+class Libraries:
+    """Knows where libraries keep settings, and which are not as they were; one for the process."""
+
+    def __init__(self) -> None:
+        self._modules: dict[str, types.ModuleType] = {}
+        self._places: dict[str, dict[Place, Owner]] = {}
+        """Package → its places."""
+        self._first: dict[Place, bytes] = {}
+        self._fixed: dict[Place, object] = {}
+        """Place → what cannot change and was there first: it is known by its identity."""
+        self._changed: dict[Place, bytes | None] = {}
+        self._suspects: set[str] = set()
+        self._state: State = ()
+        self._count = 0
+        self._last = ""
+        self._updating = threading.Lock()
+
+    def update(self) -> None:
+        """Take in the modules loaded since, as they are now; O(modules) if there are any."""
+        with self._updating:
+            last = next(reversed(sys.modules))
+            if len(sys.modules) == self._count and last == self._last:
+                return
+            self._count, self._last = len(sys.modules), last
+            for name, module in tuple(sys.modules.items()):
+                if self._modules.get(name) is not module:
+                    self._modules[name] = module
+                    if package := _package_of(module):
+                        self._take_in(package, name, module)
+
+    def _take_in(self, package: str, name: str, module: types.ModuleType) -> None:
+        for place, owner in _places_in(name, module):
+            held = _held(owner, place[2])
+            if held is not None and len(held) <= _MOST_BYTES:
+                value = vars(owner)[place[2]]
+                if type(value) in _SCALARS:
+                    self._fixed[place] = value
+                self._places.setdefault(package, {})[place] = owner
+                self._first[place] = held
+                self._changed.pop(place, None)
+
+    # What may have been changed ----------------------------------------------------------------
+
+    def packages(self, values: Iterable[object], namespace: Mapping[str, Any]) -> frozenset[str]:
+        """Return the packages that code can reach by these values; `namespace`: its globals."""
+        if not self._places:
+            return frozenset()
+        found: set[str] = set()
+        queue, met = list(values), set[int]()
+        while queue:
+            value = queue.pop()
+            if id(value) in met:
+                continue
+            met.add(id(value))
+            found.add(_top(value))
+            queue += _leads_to(value)
+            for code in _codes_of(value):
+                queue += [namespace[name] for name in _names_in(code) if name in namespace]
+        return frozenset(found & self._places.keys())
+
+    def all(self) -> frozenset[str]:
+        """Return all packages that are watched."""
+        return frozenset(self._places)
+
+    def suspect(self, packages: Iterable[str]) -> None:
+        """Something has run that may have changed these packages."""
+        self._suspects.update(packages)
+
+    def state(self) -> State:
+        """Return what is not in its first state now."""
+        if self._suspects:
+            for package in tuple(self._suspects):
+                for place in self._places.get(package, ()):
+                    now = self._now(place)
+                    if now == self._first[place]:
+                        self._changed.pop(place, None)
+                    else:
+                        self._changed[place] = now
+            self._suspects.clear()
+            self._state = tuple(sorted(self._changed.items(), key=lambda entry: entry[0]))
+        return self._state
+
+    # At a worker -------------------------------------------------------------------------------
+
+    def put(self, state: State) -> None:
+        """Set all places to what `state` says, the others to their first state.
+
+        Raises:
+            NotPortable: one of them cannot be set to what it holds at home.
+        """
+        wanted = dict(state)
+        for place in self._changed.keys() - wanted.keys():
+            self._set(place, self._first[place])
+            del self._changed[place]
+        for place, held in wanted.items():
+            if place not in self._first:
+                _load(place[0])
+                self.update()
+            if held is None or place not in self._first:
+                raise NotPortable(f"{dotted(place)} was changed at home, to what is no plain data")
+            if self._changed.get(place) != held:
+                self._changed[place] = held
+                self._set(place, held)
+
+    def snapshot(self, packages: Iterable[str]) -> dict[Place, bytes | None]:
+        """Return what the places of these packages hold."""
+        return {
+            place: self._now(place)
+            for package in packages
+            for place in self._places.get(package, ())
+        }
+
+    def moved(self, before: Mapping[Place, bytes | None]) -> list[Place]:
+        """Return the places that do not hold what they held `before`."""
+        return [place for place, held in before.items() if self._now(place) != held]
+
+    def put_back(self, before: Mapping[Place, bytes | None]) -> None:
+        """Let all places hold what they held `before`, as far as that can be."""
+        for place in self.moved(before):
+            held = before[place]
+            if held is not None:
+                self._set(place, held)
+
+    def _now(self, place: Place) -> bytes | None:
+        owner = self._owner(place)
+        first = self._fixed.get(place, _MISSING)
+        if first is not _MISSING and vars(owner).get(place[2], self) is first:
+            return self._first[place]
+        return _held(owner, place[2])
+
+    def _owner(self, place: Place) -> Owner:
+        return self._places[place[0].partition(".")[0]][place]
+
+    def _set(self, place: Place, held: bytes) -> None:
+        owner, name = self._owner(place), place[2]
+        old, new = vars(owner).get(name), _opened(held)
+        if isinstance(new, tuple) and new[:1] == (_Object,):
+            for attribute, value in new[1].items():
+                if not _refill(vars(old).get(attribute), value):
+                    setattr(old, attribute, value)
+        elif not _refill(old, new):
+            setattr(owner, name, new)
+
+
+def dotted(place: Place) -> str:
+    """Return how a place is written."""
+    return ".".join(filter(None, place))
+
+
+def _refill(container: Any, new: Any) -> bool:
+    """Give a container of the same kind what `new` holds: others may know it."""
+    if not isinstance(container, _CONTAINERS) or not isinstance(container, type(new)):
+        return False
+    container.clear()
+    if isinstance(container, list):
+        container.extend(new)
+    else:
+        container.update(new)
+    return True
+
+
+def _load(module: str) -> None:
+    try:
+        import_module(module)
+    except Exception as error:  # a module may raise anything
+        raise NotPortable(f"the library {module!r} cannot be imported here: {error}") from error
+
+
+# Places ------------------------------------------------------------------------------------------
+
+
+def _package_of(module: types.ModuleType) -> str:
+    """Return the package of a library that is watched, or ""."""
+    if not issubclass(type(module), types.ModuleType):
+        return ""
+    file = module.__dict__.get("__file__")
+    package = str(module.__dict__.get("__name__")).partition(".")[0]
+    is_watched = type(file) is str and "-packages" in file and package not in _KNOWN
+    return package if is_watched else ""
+
+
+def _places_in(name: str, module: types.ModuleType) -> Iterator[tuple[Place, Owner]]:
+    package = name.partition(".")[0]
+    for attribute, value in tuple(vars(module).items()):
+        if _may_be_setting(attribute, value, package):
+            yield (name, "", attribute), module
+        elif (
+            isinstance(value, type)
+            and type.__getattribute__(value, "__module__") == name
+            and not value.__flags__ & _IMMUTABLE
+        ):
+            for inner, held in tuple(vars(value).items()):
+                if _may_be_setting(inner, held, package):
+                    yield (name, attribute, inner), value
+
+
+def _may_be_setting(name: object, value: object, package: str) -> bool:
+    kind = type(value)
+    if kind in _NO_DATA:
+        return False
+    if kind in _SCALARS:
+        is_data = True
+    elif kind in _CONTAINERS:
+        is_data = len(value) <= _MOST_ITEMS  # type: ignore[arg-type]
+    else:
+        is_data = (
+            _top_of(kind) == package
+            and not hasattr(kind, "__get__")  # it belongs to the class, and holds no setting
+            and type(getattr(value, "__dict__", None)) is dict
+        )
+    return (
+        is_data
+        and type(name) is str
+        and not name.startswith("__")
+        and _NO_SETTING.search(name) is None
+    )
+
+
+def _top_of(kind: type) -> str:
+    module = type.__getattribute__(kind, "__module__")
+    return module.partition(".")[0] if type(module) is str else ""
+
+
+def _held(owner: Owner, name: str) -> bytes | None:
+    """Return what a place holds, as data; None: it is none."""
+    value: Any = vars(owner).get(name)
+    kind: type = type(value)
+    if kind not in _SCALARS and kind not in _CONTAINERS:
+        attributes = getattr(value, "__dict__", None)
+        return _coded((_Object, attributes)) if type(attributes) is dict else None
+    try:
+        return marshal.dumps(value, _UNMARSHALLED)
+    except (ValueError, TypeError):
+        return _coded(value)
+
+
+# Data of other kinds ---------------------------------------------------------------------------
+
+_MISSING = object()
+_CODED = "coded"
+_DEEPEST = 6
+
+
+class _Object:
+    """Stands for an object's class, before its attributes."""
+
+
+def _coded(value: Any) -> bytes | None:
+    """Return the code of data that holds NumPy's numbers, functions and classes, too."""
+    try:
+        return marshal.dumps((_CODED, _encoded(value, 0)), _UNMARSHALLED)
+    except (ValueError, TypeError):
+        return None
+
+
+def _encoded(value: Any, depth: int) -> tuple[str, Any]:
+    """Return a tag, and data that marshal knows.
+
+    Raises:
+        ValueError: there is something else in it.
+    """
+    kind = type(value)
+    if kind in _SCALARS and kind is not tuple:
+        return "", value
+    if depth > _DEEPEST:
+        raise ValueError("too deep")
+    if kind in (dict, OrderedDict, defaultdict):
+        pairs = [(_encoded(k, depth + 1), _encoded(v, depth + 1)) for k, v in value.items()]
+        return "dict", pairs
+    if kind in (list, tuple, set, frozenset):
+        return kind.__name__, [_encoded(item, depth + 1) for item in value]
+    if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
+        return "name", (value.__module__, value.__qualname__)
+    if kind.__module__ == "numpy" and hasattr(value, "item") and not getattr(value, "shape", None):
+        return "number", (kind.__name__, value.item())
+    raise ValueError(f"a {kind.__qualname__} is no data")
+
+
+def _decoded(code: tuple[str, Any]) -> Any:
+    tag, held = code
+    if tag == "":
+        return held
+    if tag == "dict":
+        return {_decoded(k): _decoded(v) for k, v in held}
+    if tag == "name":
+        found: Any = sys.modules[held[0]] if held[0] in sys.modules else import_module(held[0])
+        for name in held[1].split("."):
+            found = getattr(found, name)
+        return found
+    if tag == "number":
+        return getattr(import_module("numpy"), held[0])(held[1])
+    return {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[tag](
+        map(_decoded, held)
+    )
+
+
+def _opened(held: bytes) -> Any:
+    """Return what a place is to hold.
+
+    Raises:
+        NotPortable: it names what is not here.
+    """
+    value = marshal.loads(held)  # noqa: S302 - of this process, or of home
+    if type(value) is not tuple or value[:1] != (_CODED,):
+        return value
+    try:
+        return _decoded(value[1])
+    except (AttributeError, ImportError, TypeError) as error:
+        raise NotPortable(f"a setting of a library cannot be rebuilt: {error}") from error
+
+
+# What a value leads to -----------------------------------------------------------------------
+
+
+def _top(value: object) -> str:
+    """Return the package by which a value was made, or that it is; runs no code of the user's."""
+    kind = type(value)
+    if issubclass(kind, types.ModuleType):
+        name = value.__dict__.get("__name__")
+    elif kind in (types.FunctionType, types.BuiltinFunctionType):
+        name = value.__module__
+    elif isinstance(value, type):
+        return _top_of(value)
+    else:
+        return _top_of(kind)
+    return name.partition(".")[0] if type(name) is str else ""
+
+
+def _leads_to(value: object) -> tuple[object, ...]:
+    """Return what a method or a partial call is about."""
+    if type(value) is types.MethodType:
+        return value.__self__, value.__func__
+    if type(value) is partial:
+        return value.func, *value.args
+    return ()
+
+
+def _codes_of(value: object) -> Iterator[types.CodeType]:
+    """Yield the code of a notebook's function, or of the methods of a notebook's class."""
+    if isinstance(value, types.FunctionType):
+        if value.__module__ == "__main__":
+            yield value.__code__
+        return
+    kind = value if isinstance(value, type) else type(value)
+    for base in type.mro(kind):
+        if _top_of(base) == "__main__":
+            for member in tuple(vars(base).values()):
+                function = getattr(member, "__func__", member)
+                if isinstance(function, types.FunctionType):
+                    yield function.__code__
+
+
+@lru_cache(1024)
+def _names_in(code: types.CodeType) -> frozenset[str]:
+    inner = (c for c in code.co_consts if isinstance(c, types.CodeType))
+    return frozenset(code.co_names).union(*map(_names_in, inner))
+
+
+LIBRARIES = Libraries()
+"""The one of this process."""
