@@ -14,7 +14,7 @@ from typing import Any
 
 from taskpar_kernel.ambient import providers
 from taskpar_kernel.ambient.libraries import LIBRARIES
-from taskpar_kernel.model.effects import Blocker, Effects
+from taskpar_kernel.model.effects import Blocker, Effects, Touch
 
 _TELLING = frozenset({Blocker.AMBIENT, Blocker.IMPORT, Blocker.SHELL})
 _BETWEEN_S = 0.01
@@ -49,7 +49,7 @@ class AmbientMark:
         self, effects: Effects | None = None, names: Mapping[str, Any] = MappingProxyType({})
     ) -> None:
         """Home has run something with these effects, or anything; `names` mean this there."""
-        if effects is not None:
+        if effects is not None and effects.touch is not Touch.NOTHING:
             values = [names[n] for n in effects.reads | effects.changes if n in names]
             LIBRARIES.suspect(LIBRARIES.packages(values, names) if values else LIBRARIES.all())
         self._is_old = True
