@@ -19,10 +19,11 @@ import re
 import sys
 import threading
 import types
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from importlib import import_module
+from itertools import islice
 from typing import Any
 
 from taskpar_kernel.errors import NotPortable
@@ -57,6 +58,8 @@ _NO_DATA = frozenset(
     }
 )
 _MOST_ITEMS = 1000
+_MOST_MET = 300
+"""After so many values it is taken that code can reach everything."""
 _MOST_BYTES = 20_000
 """A larger place is a table, and no setting."""
 _IMMUTABLE = 1 << 8
@@ -109,16 +112,21 @@ class Libraries:
     # What may have been changed ----------------------------------------------------------------
 
     def packages(self, values: Iterable[object], namespace: Mapping[str, Any]) -> frozenset[str]:
-        """Return the packages that code can reach by these values; `namespace`: its globals."""
+        """Return the packages that code can reach by these values; `namespace`: its globals.
+
+        All of them, if it would take long to tell.
+        """
         if not self._places:
             return frozenset()
         found: set[str] = set()
-        queue, met = list(values), set[int]()
+        queue, met = list(values), dict[int, object]()
         while queue:
             value = queue.pop()
             if id(value) in met:
                 continue
-            met.add(id(value))
+            met[id(value)] = value
+            if len(met) > _MOST_MET:
+                return self.all()
             found.add(_top(value))
             queue += _leads_to(value)
             for code in _codes_of(value):
@@ -273,7 +281,7 @@ def _may_be_setting(name: object, value: object, package: str) -> bool:
         is_data = (
             _top_of(kind) == package
             and not hasattr(kind, "__get__")  # it belongs to the class, and holds no setting
-            and type(getattr(value, "__dict__", None)) is dict
+            and _attributes_of(value) is not None
         )
     return (
         is_data
@@ -293,8 +301,7 @@ def _held(owner: Owner, name: str) -> bytes | None:
     value: Any = vars(owner).get(name)
     kind: type = type(value)
     if kind not in _SCALARS and kind not in _CONTAINERS:
-        attributes = getattr(value, "__dict__", None)
-        return _coded((_Object, attributes)) if type(attributes) is dict else None
+        return _coded((_Object, _attributes_of(value) or {}))
     try:
         return marshal.dumps(value, _UNMARSHALLED)
     except (ValueError, TypeError):
@@ -393,13 +400,43 @@ def _top(value: object) -> str:
     return name.partition(".")[0] if type(name) is str else ""
 
 
-def _leads_to(value: object) -> tuple[object, ...]:
-    """Return what a method or a partial call is about."""
-    if type(value) is types.MethodType:
+def _leads_to(value: Any) -> Iterable[object]:
+    """Return what a method, a partial call, a container or an object of the notebook is about.
+
+    Of several things of one kind, one.
+    """
+    kind = type(value)
+    items: Iterable[object] = ()
+    if kind is types.MethodType:
         return value.__self__, value.__func__
-    if type(value) is partial:
-        return value.func, *value.args
-    return ()
+    if kind is partial:
+        return value.func, *value.args, *value.keywords.values()
+    if kind is types.FunctionType and value.__module__ == "__main__":
+        cells = (c.cell_contents for c in value.__closure__ or () if _is_filled(c))
+        return *cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()
+    if kind in (list, tuple, set, frozenset, deque):
+        items = value
+    elif kind in (dict, OrderedDict, defaultdict):
+        items = dict.values(value)
+    elif _top_of(kind) == "__main__":
+        items = (_attributes_of(value) or {}).values()
+    return {type(item): item for item in islice(items, _MOST_ITEMS)}.values()
+
+
+def _attributes_of(value: object) -> dict[str, Any] | None:
+    """Return an object's own attributes, without its class having a say; None: it has none."""
+    try:
+        attributes = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return None
+    return attributes if type(attributes) is dict else None
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:
+        return False
 
 
 def _codes_of(value: object) -> Iterator[types.CodeType]:

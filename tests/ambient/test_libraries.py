@@ -138,6 +138,11 @@ def test_what_is_not_suspected_is_not_looked_at(libraries: Libraries, library: A
 def test_how_a_statement_can_reach_a_library(libraries: Libraries, library: Any) -> None:
     exec("def uses(): return inner()\ndef inner(): return lib.compute(1)", space := {})
     space["lib"] = library
+    exec("def closed():\n    x = lib\n    return lambda: x", space)
+    exec("class Box:\n    def __init__(self, held): self.held = held", space)
+    space["Box"].__module__ = "__main__"
+    closure = space["closed"]()
+    closure.__module__ = "__main__"
     for name in ("uses", "inner"):
         space[name].__module__ = "__main__"
     reached = {
@@ -149,7 +154,10 @@ def test_how_a_statement_can_reach_a_library(libraries: Libraries, library: Any)
         "a partial call": [partial(library.compute, 1)],
         "an argument of one": [partial(len, library.order), library.options],
         "a function of the notebook": [space["uses"]],
+        "a closure": [closure],
+        "an object that holds one of its": [space["Box"]({"k": [library.Model()]})],
     }
     for what, values in reached.items():
         assert libraries.packages(values, space) == {"settable"}, what
+    assert libraries.packages(range(900), space) == libraries.all()
     assert libraries.packages([1, "text", len, np], space) == frozenset()
