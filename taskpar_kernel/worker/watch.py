@@ -123,7 +123,8 @@ def _altered(now: dict[str, Any], before: dict[str, Any]) -> Iterable[str]:
 
 def _is_found_by(name: str) -> bool:
     spec = getattr(sys.modules.get(name), "__spec__", None)
-    return isinstance(spec, ModuleSpec) and spec.name == name and spec.loader is not None
+    is_found = isinstance(spec, ModuleSpec) and spec.name == name and spec.loader is not None
+    return is_found and not name.startswith("taskpar_kernel.")
 
 
 def _is_bookkeeping(name: str) -> bool:

@@ -103,13 +103,12 @@ def held():
     return sum(kept) >> 20, sum(not b.is_past for b in bundles)
 total = 0
 """
-PASSING = """
-for i in range(80):
-    one = make(i)
-    other = one * 2 + make(i)
-    total += float(other[0])
-files, bundles = held()
+STEP = """
+one = make({i})
+other = one * 2 + make({i})
+total += float(other[0])
 """
+PASSING = "".join(STEP.format(i=i) for i in range(80)) + "files, bundles = held()"
 MEMORY = (
     "[p.memory_full_info().rss - p.memory_full_info().shared >> 20 for p in PROCESSES]".replace(
         "PROCESSES", "[psutil.Process(), *psutil.Process().children()]"
@@ -117,7 +116,7 @@ MEMORY = (
 )
 
 
-def test_a_loop_holds_no_value_that_it_has_passed(tmp_path: Path) -> None:
+def test_a_cell_holds_no_value_that_it_has_passed(tmp_path: Path) -> None:
     """80 times 24 MB are made; before the cell is over most of it is gone, everywhere."""
     with Front("taskpar", tmp_path / "cwd", TASKPAR_WORKERS="2", TASKPAR_EAGER="1") as front:
         front.wait_for_workers()
