@@ -309,7 +309,8 @@ def _write_array(target: Any, content: Any) -> None:
 def _write_frame(target: Any, content: Any) -> None:
     manager, attributes, name, _ = content
     target._mgr = manager
-    target.attrs = attributes
+    # not by `attrs`, which takes a copy: what the dict holds now may be written only after this
+    object.__setattr__(target, "_attrs", attributes)
     if hasattr(target, "_name"):
         target._name = name
 
