@@ -123,7 +123,7 @@ class Door:
                 session = Session(self._shell, self._settings)
                 session.announce(self._begun)
                 if self._early:
-                    session.ran_natively(*self._early)
+                    session.ran_early(*self._early)
                 self._session = session
             return self._session
 
@@ -269,7 +269,7 @@ class Door:
         with self._making:  # the thread that starts the workers may have made it meanwhile
             self._early, session = (nodes, wall_s, text), self._session
         if session is not None:
-            session.ran_natively(nodes, wall_s, text)
+            session.ran_early(nodes, wall_s, text)
 
     def _noted(self, nodes: Sequence[ast.stmt], cell_name: str) -> list[str]:
         """Return the lines of a cell; what is asked later is asked of it."""

@@ -39,7 +39,7 @@ from taskpar_kernel.engine.memory.keeper import Memory, user_folder
 from taskpar_kernel.engine.natively import explain_native
 from taskpar_kernel.engine.overtaking import Overtaking
 from taskpar_kernel.engine.preloads import Preloads
-from taskpar_kernel.engine.reasons import STARTING, explain
+from taskpar_kernel.engine.reasons import STARTING, WORTH_S, explain
 from taskpar_kernel.engine.relay import Relay
 from taskpar_kernel.engine.signals import deferred_interrupts
 from taskpar_kernel.engine.touched import FilesTouched, watch
@@ -128,7 +128,7 @@ class Session:
         self._modules = 0
         self._preloads = Preloads(self._preload)
         self._text = ""
-        self._declined: tuple[Refusal | None, CellFacts | None] = (STARTING, None)
+        self._declined: tuple[Refusal | None, CellFacts | None] = (None, None)
         """Why the present cell runs as it is; or the facts that tell."""
         self._compile: Callable[[ast.AST], Any] = _plain_compile
 
@@ -336,8 +336,31 @@ class Session:
 
         _last[:] = [told]
 
+    def ran_early(self, nodes: Sequence[ast.stmt], wall_s: float, text: str) -> None:
+        """A cell of this text began before the session was there."""
+        self._ran_natively(nodes, wall_s, text, partial(self._explain_early, nodes, wall_s, text))
+
+    def _explain_early(
+        self, nodes: Sequence[ast.stmt], wall_s: float, text: str
+    ) -> tuple[ReasonRecord, ...]:
+        """Tell whether the workers were missed; the cell is looked into only if someone asks."""
+        tops = decompose(nodes, self.namespace, lines=text.splitlines(keepends=True))
+        if wall_s >= WORTH_S and self._gains(tops):
+            return explain_native(None, wall_s, STARTING)
+        return explain_native(facts_of(tops), wall_s, None)
+
     def ran_natively(self, nodes: Sequence[ast.stmt], wall_s: float, text: str) -> None:
         """A cell of this text ran as it is: nothing went out."""
+        (refusal, facts), self._declined = self._declined, (None, None)
+        self._ran_natively(nodes, wall_s, text, partial(explain_native, facts, wall_s, refusal))
+
+    def _ran_natively(
+        self,
+        nodes: Sequence[ast.stmt],
+        wall_s: float,
+        text: str,
+        explained: Callable[[], tuple[ReasonRecord, ...]],
+    ) -> None:
         self._say_notice()
         self._warm_up()
         self.costs.observe_cell(text, wall_s)
@@ -346,9 +369,8 @@ class Session:
         names = {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
         values = [self.namespace[name] for name in names if name in self.namespace]
         LIBRARIES.suspect(LIBRARIES.packages(values, self.namespace))
-        (refusal, facts), self._declined = self._declined, (None, None)
-        reasons = cache(partial(explain_native, facts, wall_s, refusal))
-        _last[:] = [partial(serial_record, tuple(nodes), wall_s, self.settings.workers, reasons)]
+        workers = self.settings.workers
+        _last[:] = [partial(serial_record, tuple(nodes), wall_s, workers, cache(explained))]
 
     def _say_notice(self) -> None:
         """Tell what is wrong with the file of learned costs, if it is not told yet."""

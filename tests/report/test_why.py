@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from taskpar_kernel.engine.session import Session, last_run
 from taskpar_kernel.model.run import ReasonRecord, RunRecord
 from taskpar_kernel.report.why import MOST_ROWS, NOTHING, why_html, why_json, why_text
+from taskpar_kernel.settings import Settings
 from taskpar_kernel.testing.fronts import Front
 
 REASON = ReasonRecord(7, "x = f(x) < 2", "carried", "each iteration uses `x`", "make it", 3, 1.5)
@@ -45,6 +50,25 @@ def test_many_reasons_are_cut() -> None:
     many = RunRecord(reasons=tuple(replace(REASON, line=i) for i in range(MOST_ROWS + 5)))
     assert why_text(many).splitlines()[-1] == "… and 5 more"
     assert "… and 5 more" in why_html(many)
+
+
+@pytest.mark.parametrize(
+    ("code", "wall_s", "kind"),
+    [
+        ("a = np.linalg.inv(m)\nb = np.linalg.det(m)", 0.2, "workers-starting"),
+        ("a = np.linalg.inv(m)\nb = np.linalg.det(m)", 0.001, "too-short"),
+        ("a = np.linalg.inv(m)", 0.2, "alone"),
+    ],
+)
+def test_a_cell_before_the_workers_is_told_whether_it_missed_them(
+    code: str, wall_s: float, kind: str
+) -> None:
+    namespace = {"np": np, "m": np.eye(2)}
+    session = Session(SimpleNamespace(user_ns=namespace), Settings(history=False))
+    session.ran_early(ast.parse("1").body, 0.0, "1")
+    session.ran_early(ast.parse(code).body, wall_s, code)
+    (reason,) = last_run().reasons
+    assert reason.kind == kind
 
 
 # Real kernels -------------------------------------------------------------------------------------
