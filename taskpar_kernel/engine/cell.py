@@ -35,7 +35,7 @@ from taskpar_kernel.engine.lookahead import WORTH_S, Lookahead, Moment
 from taskpar_kernel.engine.past import Past
 from taskpar_kernel.engine.stream import Instance, Order
 from taskpar_kernel.engine.taking import Scene, Taking
-from taskpar_kernel.engine.walking import both_ways, is_temporary
+from taskpar_kernel.engine.walking import both_ways, is_temporary, runs_no_code
 from taskpar_kernel.model.effects import Effects, Touch, combined
 from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.refusal import Refusal
@@ -269,10 +269,14 @@ class CellRun(AppliedHooks):
             self.time.has_passed()
             self._owed = None
             self._home_part = None if self._frees else ANYTHING
-            if not self.plain:
-                self._ledger.after_home(ANYTHING, self._names())
-                self._left = ANYTHING
-                self._ledger.before_home(ANYTHING, self._names())
+            self._does_anything()
+
+    def _does_anything(self) -> None:
+        """Home may have done anything since the last hook, and may do so up to the next."""
+        if not self.plain:
+            self._ledger.after_home(ANYTHING, self._names())
+            self._left = ANYTHING
+            self._ledger.before_home(ANYTHING, self._names())
 
     def _leave_loop(self, number: UnitId) -> Iterator[Iterator[Any]]:
         """Notice the end of a free loop: an iterable of no iterators that comes after its items."""
@@ -498,6 +502,10 @@ class CellRun(AppliedHooks):
             self._enter(step, frame, items)
         elif self._frees:
             self._comes_back(number, frame)
+        if not runs_no_code(iterable):
+            with self._session.lock:
+                self._home_part = ANYTHING
+                self._does_anything()
         walked, is_stepped = self._iterations.walk(number, iterable)
         if step is None or not is_stepped:
             return walked

@@ -15,8 +15,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from taskpar_kernel.analysis.sources import global_names
 from taskpar_kernel.engine.marks import AmbientMark
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.effects import Effects, Touch
@@ -69,6 +71,16 @@ class Bundle:
     def constant(self) -> bool:
         """Whether nothing in it can change."""
         return not self.numbered.objects
+
+    def mentions(self, namespace: Mapping[str, Any]) -> frozenset[str]:
+        """Return the global names that the functions in it use whose globals are `namespace`."""
+        return frozenset[str]().union(
+            *(
+                global_names(obj.__code__)
+                for obj in self.numbered.objects.values()
+                if type(obj) is FunctionType and obj.__globals__ is namespace
+            )
+        )
 
     def let_go(self) -> None:
         """Hold no object any more."""

@@ -7,6 +7,7 @@ pool, the cell runs serially at home, and one line says so.
 from __future__ import annotations
 
 import ast
+import builtins
 import logging
 import queue
 import sys
@@ -77,6 +78,7 @@ _AGAIN_S, _SELDOM_S = 0.02, 0.16
 """The look-ahead thread looks again so long after it found nothing to send: seldom, in the end."""
 SHORT_CELL_S = 0.015
 """A cell that took less than this is run as it is the next time: looking closer costs a tenth."""
+_BUILTINS = frozenset(vars(builtins))
 _SUSPENDING = ("await", "async", "yield", "return")
 
 _last: list[Callable[[], RunRecord]] = []
@@ -137,6 +139,11 @@ class Session:
         """The user's namespace."""
         namespace: dict[str, Any] = self._shell.user_ns
         return namespace
+
+    def hidden_builtins(self) -> set[str]:
+        """Return the names of builtins that the user has bound to something else."""
+        names, own = self.namespace, self._shell.user_ns_hidden
+        return {n for n in _BUILTINS if n in names and names[n] is not own.get(n, names)}
 
     @property
     def expected_s(self) -> float | None:

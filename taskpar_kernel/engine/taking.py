@@ -222,7 +222,30 @@ class Taking:
                 return changed(f"what `{name}` is bound to was changed in between", name)
         if ledger.ambient_mark() != attempt.ambient:
             return Refusal("squashed-ambient", "process-wide state was changed in between")
+        name = self._hidden_builtin(attempt, instance)
+        if name:
+            return changed(f"`{name}` is not what was predicted", name)
         return self._different_prelude(attempt, scene) or self._split(attempt, scene)
+
+    def _hidden_builtin(self, attempt: AttemptRecord, instance: Instance) -> str:
+        """Return a builtin that the notebook's code may have used while home has its own, or "".
+
+        A name of home's own that a worker lacks is an error there; that of a builtin is none.
+        """
+        hidden = self._session.hidden_builtins()
+        if not hidden:
+            return ""
+        hidden -= {name for name, _ in (*attempt.reads, *attempt.modules)}.union(attempt.made)
+        inputs = [*attempt.inputs]
+        if attempt.items is not None:
+            hidden -= attempt.items.objects[ITEMS_NAME][instance.part].keys()
+            inputs.append(attempt.items)
+        if attempt.replica is not None:
+            inputs.append(attempt.replica)
+        assert isinstance(instance.step, Unit)
+        namespace = self._session.namespace
+        used = instance.step.mentions().union(*(bundle.mentions(namespace) for bundle in inputs))
+        return min(hidden & used, default="")
 
     def _split(self, attempt: AttemptRecord, scene: Scene) -> Refusal | None:
         """Return None unless its worker saw two objects where home has one."""

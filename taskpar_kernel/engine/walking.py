@@ -80,6 +80,18 @@ def both_ways(iterable: Any, *, temporary: bool) -> tuple[Any, Any] | None:
         return None
 
 
+def runs_no_code(iterable: Any) -> bool:
+    """Whether walking `iterable` surely runs none of the user's code; O(parts it is made of)."""
+    kind = type(iterable)
+    if kind in PLAIN or kind.__module__ == "numpy":
+        return True
+    try:
+        _again(iterable, None)
+    except _Once:
+        return False
+    return True
+
+
 def is_temporary(node: ast.expr, names: Mapping[str, Any]) -> bool:
     """Whether what `node` evaluates to is held by nobody else, iterators it goes through included.
 
@@ -197,4 +209,4 @@ def _only_looks(generator: Any) -> bool:
     return type(getattr(owner, "random_state", 0)) is int or not getattr(owner, "shuffle", True)
 
 
-__all__ = ["PLAIN", "both_ways", "is_temporary"]
+__all__ = ["PLAIN", "both_ways", "is_temporary", "runs_no_code"]

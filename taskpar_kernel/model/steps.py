@@ -64,6 +64,11 @@ class Unit:
         """What is run, in order."""
         return tuple(unit.node for unit in self.members) or (self.node,)
 
+    def mentions(self) -> frozenset[str]:
+        """Return the names that its text reads; O(nodes)."""
+        names = (n for node in self.nodes for n in ast.walk(node) if isinstance(n, ast.Name))
+        return frozenset(name.id for name in names if isinstance(name.ctx, ast.Load))
+
     @property
     def value_of(self) -> Unit | None:
         """The unit whose value its outcome gives, to home's own code that goes on with it."""
