@@ -7,6 +7,7 @@ statement; what workers are sent during it was captured before.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -36,8 +37,12 @@ class AmbientMark:
         self._looked_s = 0.0
 
     def now(self) -> dict[str, object]:
-        """Return the mark as of now; home is between two statements."""
-        if self._is_old:
+        """Return the mark as of now, if home asks, between two statements.
+
+        On another thread, where some state is another (`decimal`, NumPy's options), it is that of
+        the last look.
+        """
+        if self._is_old and threading.current_thread() is threading.main_thread():
             mark = providers.fingerprint(carried_only=True)
             if mark != self.mark:
                 self.mark, self.state = mark, providers.capture()

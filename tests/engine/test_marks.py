@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from taskpar_kernel.engine.marks import AmbientMark
@@ -48,3 +51,22 @@ def test_judging_looks_whatever_ran(ambient: AmbientMark, monkeypatch: pytest.Mo
     assert ambient.now() == before  # nothing ran since
     ambient.passed(Effects())
     assert ambient.now() != before
+
+
+def test_another_thread_does_not_look(ambient: AmbientMark) -> None:
+    before = ambient.mark
+    with np.printoptions(precision=2):
+        ambient.passed(CHANGES_IT)
+        run_in_thread(ambient.now)
+        assert ambient.mark is before  # there NumPy has other options
+        assert ambient.now() != before
+        changed = ambient.mark
+        ambient.passed(CHANGES_IT)
+        run_in_thread(ambient.now)
+        assert ambient.mark is changed
+
+
+def run_in_thread(call: Callable[[], object]) -> None:
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
