@@ -23,6 +23,7 @@ from typing import Any
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
+from taskpar_kernel.testing.observe import LAST_RUN
 from taskpar_kernel.testing.seen import Seems, Seen, cleaned, note
 
 LIMIT_S = 40.0
@@ -189,10 +190,7 @@ class Front:
 
     def last(self) -> dict[str, Any] | None:
         """Return the record of the cell that just ran, or None if it did not use the engine."""
-        text = self.evaluate(
-            "(lambda e: e.last_run().to_json() if getattr(e, '_last', None) else '')"
-            "(__import__('sys').modules.get('taskpar_kernel.engine.session'))"
-        )
+        text = self.evaluate(LAST_RUN)
         if not text or text == self._record:
             return None
         self._record = text

@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 
     OnCell = Callable[[CellResult, dict[str, Any]], None]
 
-LAST_RUN = "__import__('taskpar_kernel').last_run().to_json()"
-"""What a taskpar kernel answers about the last cell; the value behind `%taskpar last --json`."""
+LAST_RUN = (
+    "(lambda e: e.last_run().to_json() if getattr(e, '_last', None) else '')"
+    "(__import__('sys').modules.get('taskpar_kernel.engine.session'))"
+)
+"""What a kernel answers about the last cell; '' where no record is. It must not raise: an error is
+remembered by IPython, and `%debug` in the next cell would be about it."""
 _READY = "str(__import__('taskpar_kernel.testing.ready', fromlist=['x']).wait_for_workers())"
 _FIXED = {"PYTHONHASHSEED": "0", "TASKPAR_HISTORY": "0"}
 """Sets of strings iterate alike in all kernels, so that their order can be compared; and no run
@@ -115,10 +119,8 @@ class KernelRun:
 
     async def _last_run(self) -> dict[str, Any]:
         """Return the kernel's record of the last cell; empty where there is none."""
-        try:
-            record: dict[str, Any] = json.loads(await self._evaluate(LAST_RUN))
-        except TaskParError:
-            return {}
+        text = await self._evaluate(LAST_RUN)
+        record: dict[str, Any] = json.loads(text) if text else {}
         return record
 
     async def _evaluate(self, expression: str) -> str:

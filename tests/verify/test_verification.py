@@ -44,6 +44,13 @@ def test_an_equal_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert sorted(p.name for p in tmp_path.iterdir()) == ["n.ipynb", "x.txt"]
 
 
+def test_the_last_error_is_the_notebooks_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = notebook(tmp_path / "n.ipynb", "1 / 0", "import sys; print(repr(sys.last_value))")
+    assert main([path]) == 0, capsys.readouterr().out
+
+
 def test_here_runs_in_the_folder_itself(tmp_path: Path) -> None:
     path = notebook(tmp_path / "n.ipynb", "open('out.txt', 'w').write('here')")
     assert main([path, "--here"]) == 0
