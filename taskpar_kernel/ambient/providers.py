@@ -360,6 +360,11 @@ def capture() -> dict[str, Any]:
     return {name: state for name, state in states.items() if state is not None}
 
 
+def around_imports() -> dict[str, Any]:
+    """Return the state that a library may look at while it is imported; any thread may ask."""
+    return {p.name: p.capture() for p in PROVIDERS if p.name in {"cwd", "environ", "path"}}
+
+
 def restore(states: dict[str, Any]) -> None:
     """Make this process's ambient state the captured one."""
     for provider in PROVIDERS:

@@ -21,6 +21,7 @@ from importlib import import_module
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from taskpar_kernel.ambient import providers
 from taskpar_kernel.ambient.libraries import LIBRARIES
 from taskpar_kernel.analysis.decompose import decompose
 from taskpar_kernel.analysis.trees import walk
@@ -444,7 +445,7 @@ class Session:
 
     def _preload(self, worker: Place, modules: tuple[str, ...]) -> None:
         if self.pool is not None:
-            self.pool.post(worker, Script((Preload(modules),)))
+            self.pool.post(worker, Script((Preload(modules, providers.around_imports()),)))
 
     def free_workers(self) -> frozenset[Place]:
         """Return the workers that are up and not busy importing."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taskpar_kernel.model.ids import Key, Place, Ticket
@@ -156,9 +156,13 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Preload:
-    """Import these modules while there is nothing else to do; failures do not matter."""
+    """Import these modules while there is nothing else to do; failures do not matter.
+
+    `around` is what home's ambient state is as far as an import may look at it.
+    """
 
     modules: tuple[str, ...]
+    around: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from taskpar_kernel.ambient import providers as ambient
 from taskpar_kernel.ambient.libraries import LIBRARIES
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.model.ids import HOME, Key
-from taskpar_kernel.model.messages import ITEMS_NAME, AtGate, Attempt, Finished, Replica
+from taskpar_kernel.model.messages import ITEMS_NAME, AtGate, Attempt, Finished, Preload, Replica
 from taskpar_kernel.transport.arrays import memory_of
 from taskpar_kernel.transport.own import OWN
 from taskpar_kernel.transport.pickling import (
@@ -197,9 +197,10 @@ class Attempts:
         """Drop what is known of these bundles."""
         self.bundles.forget(keys)
 
-    def preload(self, modules: tuple[str, ...]) -> None:
+    def preload(self, instruction: Preload) -> None:
         """Import modules that later attempts will need; what cannot be imported is left alone."""
-        for module in modules:
+        ambient.restore(instruction.around)
+        for module in instruction.modules:
             with suppress(Exception):
                 import_module(module)
         self._ambient = None  # imports add warnings filters and options of their own

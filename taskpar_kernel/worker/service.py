@@ -227,7 +227,7 @@ class Service:
         elif isinstance(instruction, Forget):
             self._forget(instruction.keys)
         elif isinstance(instruction, Preload):
-            self._attempts.preload(instruction.modules)
+            self._attempts.preload(instruction)
             self._out.tell(Preloaded(self._place))
 
     def _forget(self, keys: tuple[Key, ...]) -> None:
