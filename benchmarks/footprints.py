@@ -4,7 +4,7 @@ A statement is sent, run by the worker's own code, judged and taken by home's ow
 the statement itself is added up: what the worker prepares, compares and marks around it, and what
 home compares and writes. Copying the input into shared memory is transport and not counted; it is
 done once for all statements that read it. Two kinds of turns: *quiet*, home has run nothing of its
-own meanwhile, and *busy*, home has run something that might have changed anything, so that it
+own meanwhile, and *busy*, home has run something unknown with that input, so that it
 compares its inputs, by the cheapest proof there is. A table is printed, `out/footprints.json` is
 written; exit code 1 if a limit is missed.
 
@@ -42,7 +42,7 @@ from taskpar_kernel.worker.store import Store
 
 OUT = Path("out")
 WORKER = Place(1)
-ANYTHING = Effects(touch=Touch.ANY)
+ANYTHING = Effects(touch=Touch.ANY, reads=frozenset({"x"}))
 STATEMENT_S = 0.1
 _FOR_A_WHILE = """
 import time

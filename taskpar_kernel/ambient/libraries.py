@@ -130,7 +130,9 @@ class Libraries:
             found.add(_top(value))
             queue += _leads_to(value)
             for code in _codes_of(value):
-                queue += [namespace[name] for name in _names_in(code) if name in namespace]
+                names = _names_in(code)
+                found.update(name.partition(".")[0] for name in names)  # it may import them
+                queue += [namespace[name] for name in names if name in namespace]
         return frozenset(found & self._places.keys())
 
     def all(self) -> frozenset[str]:

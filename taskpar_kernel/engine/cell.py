@@ -268,15 +268,23 @@ class CellRun(AppliedHooks):
             self.time.ends()
             self.time.has_passed()
             self._owed = None
-            self._home_part = None if self._frees else ANYTHING
+            self._home_part = None if self._frees else self._anything()
             self._does_anything()
+
+    def _anything(self) -> Effects:
+        """Return what home may do in the present statement, by what its names lead to."""
+        if self._top is None:
+            return ANYTHING
+        effects = self._top.effects
+        return Effects(touch=Touch.ANY, reads=effects.used, home=effects.home)
 
     def _does_anything(self) -> None:
         """Home may have done anything since the last hook, and may do so up to the next."""
         if not self.plain:
-            self._ledger.after_home(ANYTHING, self._names())
-            self._left = ANYTHING
-            self._ledger.before_home(ANYTHING, self._names())
+            anything = self._anything()
+            self._ledger.after_home(anything, self._names())
+            self._left = anything
+            self._ledger.before_home(anything, self._names())
 
     def _leave_loop(self, number: UnitId) -> Iterator[Iterator[Any]]:
         """Notice the end of a free loop: an iterable of no iterators that comes after its items."""
@@ -504,7 +512,7 @@ class CellRun(AppliedHooks):
             self._comes_back(number, frame)
         if not runs_no_code(iterable):
             with self._session.lock:
-                self._home_part = ANYTHING
+                self._home_part = self._anything()
                 self._does_anything()
         walked, is_stepped = self._iterations.walk(number, iterable)
         if step is None or not is_stepped:

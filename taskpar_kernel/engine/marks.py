@@ -18,6 +18,8 @@ from taskpar_kernel.ambient.libraries import LIBRARIES
 from taskpar_kernel.model.effects import Blocker, Effects, Touch
 
 _TELLING = frozenset({Blocker.AMBIENT, Blocker.IMPORT, Blocker.SHELL})
+_ANYWHERE = frozenset({Blocker.IMPORT, Blocker.NAMESPACE, Blocker.SHELL, Blocker.UNKNOWN})
+"""What lets a statement reach libraries that no name in it leads to."""
 _BETWEEN_S = 0.01
 """How seldom the mark is taken, which costs 0.1 ms, after statements not known to change it."""
 
@@ -53,10 +55,15 @@ class AmbientMark:
     def passed(
         self, effects: Effects | None = None, names: Mapping[str, Any] = MappingProxyType({})
     ) -> None:
-        """Home has run something with these effects, or anything; `names` mean this there."""
+        """Home has run something with these effects, or anything; `names` mean this there.
+
+        Where there are local names, too, a function that is called may mean the global one.
+        """
         if effects is not None and effects.touch is not Touch.NOTHING:
-            values = [names[n] for n in effects.reads | effects.changes if n in names]
-            LIBRARIES.suspect(LIBRARIES.packages(values, names) if values else LIBRARIES.all())
+            levels = getattr(names, "maps", (names,))
+            values = [level[name] for level in levels for name in effects.used if name in level]
+            reaches_all = not values or any(r.blocker in _ANYWHERE for r in effects.home)
+            LIBRARIES.suspect(LIBRARIES.all() if reaches_all else LIBRARIES.packages(values, names))
         self._is_old = True
         self._is_wrong |= effects is None or any(r.blocker in _TELLING for r in effects.home)
 

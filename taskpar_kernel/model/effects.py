@@ -97,6 +97,11 @@ class Effects:
     surely dear (a fit, a read of a table), None for unknown."""
 
     @property
+    def used(self) -> frozenset[str]:
+        """All names by which it may come to an object."""
+        return self.reads | self.changes | self.writes
+
+    @property
     def travels(self) -> bool:
         """Whether it may be run on a worker."""
         return not self.home
@@ -105,22 +110,28 @@ class Effects:
 def combined(parts: Iterable[Effects], bound: frozenset[str] = frozenset()) -> Effects:
     """Return what several effects may change together (only what validation needs).
 
-    `bound`: names that may be bound anew meanwhile.
+    `bound`: names that may be bound anew meanwhile. If they may change anything, `reads` are the
+    names by which that is reached; none: nobody knows.
     """
     touch = Touch.NOTHING
     changes: frozenset[str] = frozenset()
     assumes: tuple[tuple[str, object], ...] = ()
     home: tuple[Reason, ...] = ()
+    used: frozenset[str] = frozenset()
+    is_known = True
     for effects in parts:
         assumes += effects.assumes
         home += effects.home
+        if effects.touch is not Touch.NOTHING:
+            used |= effects.used
         if effects.touch is Touch.ANY:
             touch = Touch.ANY
+            is_known = is_known and bool(effects.used)
         elif effects.touch is Touch.OBJECTS and touch is not Touch.ANY:
             touch = Touch.OBJECTS
             changes |= effects.changes
     if touch is Touch.ANY:
-        return Effects(touch=touch, home=home)
+        return Effects(touch=touch, reads=used if is_known else frozenset(), home=home)
     return Effects(touch=touch, changes=changes, writes=bound, assumes=assumes, home=home)
 
 

@@ -143,7 +143,8 @@ def test_how_a_statement_can_reach_a_library(libraries: Libraries, library: Any)
     space["Box"].__module__ = "__main__"
     closure = space["closed"]()
     closure.__module__ = "__main__"
-    for name in ("uses", "inner"):
+    exec("def imports():\n    import settable.part\n    return settable", space)
+    for name in ("uses", "inner", "imports"):
         space[name].__module__ = "__main__"
     reached = {
         "the module": [library],
@@ -154,6 +155,7 @@ def test_how_a_statement_can_reach_a_library(libraries: Libraries, library: Any)
         "a partial call": [partial(library.compute, 1)],
         "an argument of one": [partial(len, library.order), library.options],
         "a function of the notebook": [space["uses"]],
+        "a function that imports it": [space["imports"]],
         "a closure": [closure],
         "an object that holds one of its": [space["Box"]({"k": [library.Model()]})],
     }

@@ -14,7 +14,8 @@ check ruff "$BIN/ruff" check .
 check format "$BIN/ruff" format --check .
 check mypy "$BIN/mypy"
 check layers "$BIN/lint-imports"
-check pytest "$BIN/python" -m pytest "$@"
+# whole files side by side: some keep kernels from test to test
+check pytest "$BIN/python" -m pytest -n auto --maxprocesses 4 --dist loadfile "$@"
 
 if [ -n "$failed" ]; then
     echo "== failed:$failed"
