@@ -7,6 +7,7 @@ import functools
 import importlib
 import inspect
 import random
+import re
 import sys
 import types
 from collections.abc import Iterator
@@ -78,7 +79,9 @@ SINGLETONS = [
 ]
 
 
-@pytest.mark.parametrize("value", SINGLETONS, ids=repr)
+@pytest.mark.parametrize(
+    "value", SINGLETONS, ids=lambda value: re.sub(" at 0x\\w+", "", repr(value))
+)
 def test_the_process_has_one(value: Any) -> None:
     assert new_copy([value])[0] is value
 
