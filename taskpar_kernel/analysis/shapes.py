@@ -100,6 +100,24 @@ def evaluated(node: ast.expr) -> Iterator[ast.expr]:
             yield child.value
 
 
+def begins_with(node: ast.stmt, first: ast.AST) -> bool:
+    """Whether a statement runs no code at all before `first`, an expression in it."""
+    if isinstance(node, ast.AugAssign) and not isinstance(node.target, ast.Name):
+        return False  # what is stored into is looked up before
+    operands = iter(arguments(node))
+    while (operand := next((o for o in operands if not _is_at_hand(o)), None)) is not None:
+        if operand is first:
+            return True
+        if isinstance(operand, ast.Dict):
+            return False  # keys and values take turns
+        operands = evaluated(operand)
+    return False
+
+
+def _is_at_hand(node: ast.expr | None) -> bool:
+    return node is None or isinstance(node, ast.Name | ast.Constant | ast.Lambda)
+
+
 def plain_names(target: ast.expr) -> frozenset[str] | None:
     """Return the names a target binds, or None if it stores into anything else."""
     if isinstance(target, ast.Name):

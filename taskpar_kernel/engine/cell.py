@@ -25,6 +25,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from taskpar_kernel.analysis.iterables import harmless
+from taskpar_kernel.analysis.shapes import begins_with
 from taskpar_kernel.engine.applied import AppliedHooks
 from taskpar_kernel.engine.facts import CellFacts, facts_of
 from taskpar_kernel.engine.history import SLOWER_AHEAD, why_home
@@ -36,7 +38,7 @@ from taskpar_kernel.engine.past import Past
 from taskpar_kernel.engine.stream import Instance, Order
 from taskpar_kernel.engine.taking import Scene, Taking
 from taskpar_kernel.engine.walking import both_ways, is_temporary, runs_no_code
-from taskpar_kernel.model.effects import Effects, Touch, combined
+from taskpar_kernel.model.effects import Effects, Scope, Touch, combined
 from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.run import Glance
@@ -151,13 +153,13 @@ class CellRun(AppliedHooks):
             return rewrite(top.node, (), top.free) if top.free else top.node
         self._home_part = None
         node = rewrite(top.node, top.steps, top.free)
-        if not isinstance(first, Unit):
+        if isinstance(first, HomeStep) and first.node is top.node:
             self._arrive((first.id,))
-            if isinstance(first, HomeStep) and first.node is top.node:
-                self.time.begins(first, why_home(first))
-                self._leave(first)
-            else:
-                self._leave()
+            self.time.begins(first, why_home(first))
+            self._leave(first)
+        elif not isinstance(first, Unit) or not begins_with(top.node, first.node):
+            self._arrive((first.id,))
+            self._leave()
         return node
 
     def _is_planned(self) -> bool:
@@ -510,7 +512,7 @@ class CellRun(AppliedHooks):
             self._enter(step, frame, items)
         elif self._frees:
             self._comes_back(number, frame)
-        if not runs_no_code(iterable):
+        if not (self._is_plain(UnitId(number)) and runs_no_code(iterable)):
             with self._session.lock:
                 self._home_part = self._anything()
                 self._does_anything()
@@ -518,6 +520,19 @@ class CellRun(AppliedHooks):
         if step is None or not is_stepped:
             return walked
         return chain(walked, chain.from_iterable(self._leave_loop(number)))
+
+    def _is_plain(self, number: UnitId) -> bool:
+        """Whether home has evaluated what a loop goes through without running the user's code.
+
+        The analysis may have taken names for what they are not.
+        """
+        loop = self._steps.get(number)
+        if not isinstance(loop, LoopStep) or isinstance(loop.clause.iter, ast.Name):
+            return True
+        names = self._names()
+        used = [n.id for n in ast.walk(loop.clause.iter) if isinstance(n, ast.Name)]
+        values = {name: names[name] for name in used if name in names}
+        return harmless(loop.clause.iter, Scope(values))
 
     def rest(self, number: int) -> Iterable[Any]:
         """Return what a stepped loop will have left for the native one."""
