@@ -17,6 +17,7 @@ from cloudpickle import cloudpickle as _cloud
 
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.transport.exactness import refuse_inexact_class
+from taskpar_kernel.transport.hashing import note_hashing
 
 
 def reduce_function(function: types.FunctionType) -> Any:
@@ -114,7 +115,8 @@ def reduce_class(cls: type) -> Any:
     if reduction is NotImplemented or len(reduction) == 2:
         return reduction
     refuse_inexact_class(cls)
-    make, (*first, keywords, tracker, extra), (attributes, more), *setter = reduction
+    note_hashing(cls)
+    make, (*first, keywords, tracker, extra), (attributes, more), *_ = reduction
     kept = {k: v for k, v in attributes.items() if k != "__slotnames__"}  # pickling leaves it there
     if make is _cloud._make_skeleton_class:
         keywords = {**keywords, "__qualname__": cls.__qualname__}  # no part of the class's dict
@@ -123,7 +125,13 @@ def reduce_class(cls: type) -> Any:
         keywords = {**keywords, "__slots__": slots}
         kept.pop("__slots__")
         kept = {k: v for k, v in kept.items() if not inspect.ismemberdescriptor(v)}
-    return make, (*first, keywords, tracker, extra), (kept, more), *setter
+    return make, (*first, keywords, tracker, extra), (kept, more), None, None, fill_class
+
+
+def fill_class(cls: type, state: Any) -> None:
+    """Give a class made anew its attributes."""
+    _cloud._class_setstate(cls, state)
+    note_hashing(cls)
 
 
 class Classes(enum.Enum):

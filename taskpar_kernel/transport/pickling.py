@@ -46,6 +46,7 @@ from taskpar_kernel.transport.functions import (
     reduce_class,
     reduce_function,
 )
+from taskpar_kernel.transport.hashing import refuse_keys
 from taskpar_kernel.transport.own import (
     NAMED,
     OWN,
@@ -477,6 +478,8 @@ def pickle_value(
         if pickler.arrays.shared():
             raise NotPortable("arrays that share memory would arrive apart")
     memo = _without_atoms(pickler.memo.copy().values())
+    if exact:
+        refuse_keys(obj for _, obj in memo)
     spans = pickler.arrays.spans
     shared = []
     for _, obj in memo:

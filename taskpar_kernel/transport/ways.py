@@ -25,6 +25,7 @@ from typing import Any
 
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.transport.exactness import is_delicate, refuse_inexact, refuse_inexact_kind
+from taskpar_kernel.transport.hashing import note_hashing
 from taskpar_kernel.transport.states import (
     attributes_of,
     fill_attributes,
@@ -127,6 +128,7 @@ class Kinds:
 
     def _way_of(self, kind: type) -> Way | None:
         if not _is_trusted(kind):
+            note_hashing(kind)
             return _way_of(kind, self._tables)
         if kind not in _KNOWN:
             _KNOWN[kind] = _way_of(kind, self._tables)
