@@ -75,7 +75,7 @@ class Odd(dict[Any, Any]):
         Odd({Key(1): 1}),
         [Key(1), {"k": [{Key(2): 0}]}],
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_keys_that_are_asked(value: object) -> None:
     with pytest.raises(NotPortable, match="hash is computed by code of the notebook"):
