@@ -79,7 +79,7 @@ _AGAIN_S, _SELDOM_S = 0.02, 0.16
 """The look-ahead thread looks again so long after it found nothing to send: seldom, in the end."""
 SHORT_CELL_S = 0.015
 """A cell that took less than this is run as it is the next time: looking closer costs a tenth."""
-_BUILTINS = frozenset(vars(builtins))
+_BUILTINS = frozenset(name for name in vars(builtins) if not name.startswith("_"))
 _SUSPENDING = ("await", "async", "yield", "return")
 
 _last: list[Callable[[], RunRecord]] = []

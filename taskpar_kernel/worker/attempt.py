@@ -106,6 +106,8 @@ class Attempts:
         self._ask = ask
         self._folder = folder
         self._ambient: Key | None = None
+        self._quiet: Watch | None = None
+        """That of the last attempt, if nothing has happened since."""
         self._waited_s = 0.0
         self._usage = Usage()
 
@@ -197,13 +199,17 @@ class Attempts:
         """Drop what is known of these bundles."""
         self.bundles.forget(keys)
 
+    def disturbed(self) -> None:
+        """Other code than an attempt's is about to run here."""
+        self._quiet = self._ambient = None
+
     def preload(self, instruction: Preload) -> None:
         """Import modules that later attempts will need; what cannot be imported is left alone."""
+        self.disturbed()
         ambient.restore(instruction.around)
         for module in instruction.modules:
             with suppress(Exception):
                 import_module(module)
-        self._ambient = None  # imports add warnings filters and options of their own
         OWN.update()
         KEPT.update()
         LIBRARIES.update()
@@ -219,7 +225,9 @@ class Attempts:
             inputs, modules = self.bundles.involved(keys), _modules_of(instruction)
             names = {n: v for live in inputs.values() for n, v in live.names.items()}
             LIBRARIES.update()
-            return inputs, Watch(modules, LIBRARIES.packages([*names.values(), *modules], names))
+            packages = LIBRARIES.packages([*names.values(), *modules], names)
+            earlier, self._quiet = self._quiet, None
+            return inputs, Watch(modules, packages, earlier)
 
     def _reads(
         self,
@@ -292,6 +300,7 @@ class Attempts:
 
     def _restore_ambient(self, key: Key | None) -> None:
         if key is not None and key != self._ambient:
+            self._quiet = None
             ambient.restore(self.bundles.names_in(key))
             self._ambient = key
 
@@ -385,13 +394,13 @@ class Attempts:
         parcel.numbered.forget(names, states, made, *made)
         return parcel
 
-    @staticmethod
-    def _check_process(watch: Watch) -> None:
+    def _check_process(self, watch: Watch) -> None:
         changed = watch.changes()
         if changed:
             raise NotPortable(f"it changed {', '.join(changed)}")
         if watch.left_threads():
             raise NotPortable("it left a thread running")
+        self._quiet = watch
 
     def _check_files(self) -> None:
         """Refuse to leave a file open: what is still to be written to it would come too late."""
@@ -409,7 +418,7 @@ class Attempts:
         self._namespace({})
         if watch is not None:
             watch.put_back()
-        self._ambient = None
+        self.disturbed()
         self.bundles.drop_live([instruction.outcome])
         if instruction.replica is not None:
             self.bundles.drop_live([instruction.replica])

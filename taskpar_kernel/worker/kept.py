@@ -12,11 +12,13 @@ import ast
 import itertools
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import is_, itemgetter
 from typing import Any
 
 Owner = types.ModuleType | type
 _NUMBERS = (int, float, itertools.count)
+Numbers = tuple[list[tuple[object, ...]], list[str]]
 
 
 class Kept:
@@ -24,7 +26,9 @@ class Kept:
 
     def __init__(self) -> None:
         self._modules: dict[str, types.ModuleType] = {}
-        self._places: list[tuple[Owner, str]] = []
+        self._groups: list[tuple[Owner, tuple[str, ...], Callable[[Any], Any]]] = []
+        """Owner, its numbers' names, and what gives all of them at once."""
+        self._counters: list[tuple[Owner, str]] = []
         self._count = 0
         self._last = ""
 
@@ -38,22 +42,48 @@ class Kept:
             if self._modules.get(name) is not module and isinstance(module, types.ModuleType):
                 self._modules[name] = module
                 if _is_library(module):
-                    self._places.extend(_places_in(module))
+                    self._take_in(module)
 
-    def values(self) -> list[object]:
-        """Return what is kept now, in the order in which the places were found; O(places)."""
-        return [_plain(vars(owner).get(name)) for owner, name in self._places]
+    def _take_in(self, module: types.ModuleType) -> None:
+        for owner, names in _places_in(module):
+            held = vars(owner)
+            counters = [name for name in names if type(held[name]) is itertools.count]
+            numbers = tuple(name for name in names if name not in counters)
+            self._counters += [(owner, name) for name in counters]
+            if numbers:
+                # one more, so that it is a tuple also for one
+                self._groups.append((owner, numbers, itemgetter(*numbers, numbers[0])))
 
-    def moved(self, before: list[object]) -> list[str]:
-        """Return the dotted names of those that are not as they were `before`."""
-        pairs = zip(self._places, before, strict=False)
-        return [_dotted(*p) for p, old in pairs if not _same(old, _plain(vars(p[0]).get(p[1])))]
+    def values(self) -> Numbers:
+        """Return what is kept now, in the order in which the places were found; O(places).
 
-    def put_back(self, before: list[object]) -> None:
+        A counter is told from another by how it shows itself.
+        """
+        try:
+            numbers = [get(vars(owner)) for owner, _, get in self._groups]
+        except KeyError:  # one is gone
+            numbers = [tuple(map(vars(owner).get, names)) for owner, names, _ in self._groups]
+        return numbers, [repr(vars(owner).get(name)) for owner, name in self._counters]
+
+    def moved(self, before: Numbers, now: Numbers) -> list[str]:
+        """Return the dotted names of those that are not `now` as they were `before`."""
+        return [_dotted(owner, name) for owner, name, _ in self._moved(before, now)]
+
+    def put_back(self, before: Numbers) -> None:
         """Give each that has moved the value it had `before`."""
-        for (owner, name), old in zip(self._places, before, strict=False):
-            if not _same(old, _plain(vars(owner).get(name))):
-                setattr(owner, name, _from_plain(old))
+        for owner, name, old in self._moved(before, self.values()):
+            setattr(owner, name, old)
+
+    def _moved(self, before: Numbers, now: Numbers) -> Iterator[tuple[Owner, str, object]]:
+        """Yield those that have moved, with the value each had."""
+        for (owner, names, _), old, new in zip(self._groups, before[0], now[0], strict=False):
+            if not all(map(is_, old, new)):
+                for name, one, other in zip(names, old, new, strict=False):
+                    if not _same(one, other):
+                        yield owner, name, one
+        for (owner, name), was, shown in zip(self._counters, before[1], now[1], strict=False):
+            if was != shown:
+                yield owner, name, _counter(was)
 
 
 def _is_library(module: types.ModuleType) -> bool:
@@ -62,16 +92,19 @@ def _is_library(module: types.ModuleType) -> bool:
     return type(file) is str and "-packages" in file and not name.startswith("taskpar_kernel")
 
 
-def _places_in(module: types.ModuleType) -> Iterator[tuple[Owner, str]]:
-    for name, value in tuple(vars(module).items()):
-        if _may_move(name, value):
-            yield module, name
-        elif isinstance(value, type) and type.__getattribute__(value, "__module__") == (
-            module.__name__
-        ):
-            for attribute, held in tuple(vars(value).items()):
-                if _may_move(attribute, held) and not value.__flags__ & _IMMUTABLE:
-                    yield value, attribute
+def _places_in(module: types.ModuleType) -> Iterator[tuple[Owner, list[str]]]:
+    """Yield the module and its classes, with the names of the numbers they keep."""
+    owners: list[Owner] = [module, *_classes_of(module)]
+    for owner in owners:
+        held = tuple(vars(owner).items())
+        yield owner, [name for name, value in held if _may_move(name, value)]
+
+
+def _classes_of(module: types.ModuleType) -> list[type]:
+    """Return the classes that the module defines, but for those that nobody can change."""
+    kinds = [v for v in vars(module).values() if isinstance(v, type)]
+    own = (k for k in kinds if type.__getattribute__(k, "__module__") == module.__name__)
+    return [kind for kind in own if not kind.__flags__ & _IMMUTABLE]
 
 
 _IMMUTABLE = 1 << 8
@@ -85,19 +118,13 @@ def _may_move(name: object, value: object) -> bool:
     return not (name.isupper() or (name.startswith("__") and name.endswith("__")))
 
 
-def _plain(value: Any) -> object:
-    """Return what a number is now; a counter is told from another by how it shows itself."""
-    return repr(value) if type(value) is itertools.count else value
-
-
-def _from_plain(value: Any) -> object:
-    if type(value) is not str:
-        return value
-    numbers = ast.literal_eval(value.removeprefix("count"))
+def _counter(shown: str) -> Any:
+    numbers = ast.literal_eval(shown.removeprefix("count"))
     return itertools.count(*(numbers if type(numbers) is tuple else (numbers,)))
 
 
 def _same(old: object, new: object) -> bool:
+    """Whether it is the same number, of the same type."""
     return old is new or (type(old) is type(new) and repr(old) == repr(new))
 
 

@@ -356,6 +356,7 @@ class Service:
             self._out.tell(replace(event, ename="ReceiveTimeout", evalue=missed))
             return
         self._outputs.begin(instruction.ticket)
+        self._attempts.disturbed()
         start_s = self._start(instruction.ticket)
         finished = self._guard.call(
             lambda: run(instruction, self._shell),
