@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from taskpar_kernel.engine.stream import Instance
     from taskpar_kernel.model.ids import UnitId
 
-GRAIN_S = 0.015
+GRAIN_S = 0.03
 """How long a chunk takes, about: going out and back is then some hundredths of it."""
-_LONGEST_S = 0.008
+_LONGEST_S = 0.02
 """A unit that takes longer goes out by itself."""
 _UNEVEN = 5
 """So does one of which a run took so many times as long: others would have to wait for it."""

@@ -26,7 +26,7 @@ _SLACK = 0.5
 _ROOM = 2
 """Attempts a worker may have at a time while costs are unknown: one runs, one waits."""
 _ROOM_EAGER = 64
-_ROOM_S = 1.0
+_ROOM_S = 0.06
 """Seconds of known work a worker may have waiting."""
 _FED_S = 0.03
 """A worker with so much known work, and one attempt that waits, needs nothing more yet."""
