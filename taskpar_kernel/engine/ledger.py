@@ -430,6 +430,10 @@ class Ledger:
         self._by_name |= dict.fromkeys(bundle.objects.keys() - {VALUE_NAME}, bundle)
 
     def _fix_now(self, bundle: Bundle) -> None:
+        is_dear = bundle.opened_s > _DEAR_S
+        if is_dear and not any(bundle is other for other in self.needed()):
+            bundle.dropped = True  # as in `_fix`
+            return
         try:
             parcel = self._pickle(bundle.objects)
         except NotPortable:

@@ -45,6 +45,7 @@ from taskpar_kernel.worker.bundles import Bundles, Live, overlaps, references
 from taskpar_kernel.worker.gate import Ask, Gate, GateReached
 from taskpar_kernel.worker.journal import Journal
 from taskpar_kernel.worker.kept import KEPT
+from taskpar_kernel.worker.sameness import are_same
 from taskpar_kernel.worker.undo import journal_of, take_back, touched_by
 from taskpar_kernel.worker.watch import Watch
 
@@ -222,7 +223,9 @@ class Attempts:
         with self._gate.preparing():
             self._restore_ambient(instruction.ambient)
             keys = (key for key in instruction.needs if key != instruction.ambient)
-            inputs, modules = self.bundles.involved(keys), _modules_of(instruction)
+            changed = {key for name, key in instruction.reads if name in instruction.expected}
+            inputs = self.bundles.involved(keys, () if instruction.prelude else changed)
+            modules = _modules_of(instruction)
             names = {n: v for live in inputs.values() for n, v in live.names.items()}
             LIBRARIES.update()
             packages = LIBRARIES.packages([*names.values(), *modules], names)
@@ -470,6 +473,8 @@ class Attempts:
         """Return the new shallow states of the objects in the changed bundles, and their ids."""
         states: list[tuple[Reference, Any]] = []
         touched: set[int] = set()
+        suspects: list[tuple[Reference, Any, Any]] = []
+        before: list[Any] = []
         originals: dict[Key, Numbered | None] = {}
         present = {known[id(obj)]: obj for live in changed.values() for obj in live.keep}
         for live in changed.values():
@@ -488,15 +493,18 @@ class Attempts:
                 if key not in originals:
                     originals[key] = self._original(key, present)
                 fresh = originals[key]
-                if fresh is not None and _same(fresh.objects.get(index), obj):
-                    continue
-                touched.add(id(obj))
-                if state is not None:
-                    states.append((reference, state))
-                else:
-                    raise NotPortable(
-                        f"it changed a {type(obj).__qualname__}, which cannot be changed from afar"
-                    )
+                suspects.append((reference, obj, state))
+                before.append(None if fresh is None else fresh.objects.get(index))
+        as_before = are_same(before, [obj for _, obj, _ in suspects])
+        for (reference, obj, state), same in zip(suspects, as_before, strict=True):
+            if same:
+                continue
+            touched.add(id(obj))
+            if state is None:
+                raise NotPortable(
+                    f"it changed a {type(obj).__qualname__}, which cannot be changed from afar"
+                )
+            states.append((reference, state))
         return states, frozenset(touched)
 
     def _original(self, key: Key, present: dict[Reference, Any]) -> Numbered | None:
@@ -664,15 +672,6 @@ def _spans(involved: dict[Key, Live]) -> Iterator[tuple[int, int, bool]]:
 
 def _is_array(obj: object) -> bool:
     return type(obj).__module__ == "numpy" and type(obj).__name__ == "ndarray"
-
-
-def _same(old: object, new: object) -> bool:
-    if old is None:
-        return False
-    try:
-        return pickle_value(old).fingerprint() == pickle_value(new).fingerprint()
-    except NotPortable:
-        return False
 
 
 def _may_be_changed(live: Live) -> bool:

@@ -93,14 +93,18 @@ class Live:
         if not self.constant:
             self._mark_as(pickle_value(self.names))
 
-    def settle(self) -> None:
-        """Mark the bundle as it is now, and let go of objects that its names do not reach."""
+    def settle(self, *, mark: bool = True) -> None:
+        """Let go of objects that its names do not reach, and mark the bundle as it is now.
+
+        Without a `mark`, it is taken to be changed from now on; one of an object that a library
+        keeps is never left out.
+        """
         parcel = pickle_value(self.names)
         reached = parcel.numbered.index_of
         self.keep = [obj for obj in self.keep if id(obj) in reached]
         self.known = {i: ref for i, ref in self.known.items() if i in reached}
         self._frames = None
-        if not self.constant:
+        if (mark or parcel.own) and not self.constant:
             self._mark_as(parcel)
 
     def without(self, changed: frozenset[int]) -> Live:
@@ -127,8 +131,10 @@ class Bundles:
         self._live: dict[Key, Live] = {}
         self._gone: dict[Key, str] = {}
 
-    def live(self, key: Key) -> Live:
+    def live(self, key: Key, *, mark: bool = True) -> Live:
         """Return the bundle `key` with its objects as that version has them.
+
+        Without a `mark`, if it is unpacked now: who asks is known to change it.
 
         Raises:
             NotPortable: it is not here, or cannot be rebuilt.
@@ -137,7 +143,7 @@ class Bundles:
         if live is None:
             if key in self._gone:
                 raise NotPortable(self._gone[key])
-            live = self._live[key] = self._unpack(key)
+            live = self._live[key] = self._unpack(key, mark=mark)
         elif live.unread:
             live.unread = False
             live.remark()
@@ -152,7 +158,7 @@ class Bundles:
         (names, _, _), _, _ = self._rebuilt(key)
         return dict(names)
 
-    def _unpack(self, key: Key) -> Live:
+    def _unpack(self, key: Key, *, mark: bool) -> Live:
         (names, states, deleted), numbered, maps = self._rebuilt(key)
         if states:
             raise NotPortable("it changed objects in place that are not here")
@@ -161,7 +167,7 @@ class Bundles:
         if isinstance(deleted, Copies):
             live.copies = deleted.keys
             live.known = {i: (key, index + _COPIED) for i, (_, index) in live.known.items()}
-        live.settle()  # unpickling makes states of its own, which nothing refers to
+        live.settle(mark=mark)  # unpickling makes states of its own, which nothing refers to
         return live
 
     def fresh(
@@ -185,7 +191,7 @@ class Bundles:
             raise NotPortable(f"bundle {key} did not arrive")
         return unpickle(self._store.get(key), self._segments, resolve, Classes.NEW)
 
-    def involved(self, keys: Iterable[Key]) -> dict[Key, Live]:
+    def involved(self, keys: Iterable[Key], to_be_changed: Collection[Key] = ()) -> dict[Key, Live]:
         """Return the live bundles `keys`, and those whose objects they hold as well.
 
         Raises:
@@ -197,7 +203,7 @@ class Bundles:
             key = queue.pop()
             if key in found:
                 continue
-            live = found[key] = self.live(key)
+            live = found[key] = self.live(key, mark=key not in to_be_changed)
             queue += [k for k in live.held if k in self._live]
         copied = [k for live in found.values() for k in live.copies]
         if len(copied) > len(set(copied)) or not found.keys().isdisjoint(copied):
