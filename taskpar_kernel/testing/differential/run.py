@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from multiprocessing import parent_process
 from pathlib import Path
 
 from taskpar_kernel.testing.differential.bench import (
@@ -79,7 +80,7 @@ class Runner:
 
     def run(self, seeds: Iterable[int]) -> None:
         """Run the program of each seed."""
-        end_s = time.perf_counter() + self.seconds
+        end_s, parent = time.perf_counter() + self.seconds, parent_process()
         with (
             tempfile.TemporaryDirectory(prefix="taskpar") as place,
             Bench(Path(place) / "cwd", self.limit_s) as bench,
@@ -87,6 +88,8 @@ class Runner:
             for number, seed in enumerate(seeds, 1):
                 if time.perf_counter() > end_s or (self.first and self.tally.failed):
                     break
+                if parent is not None and not parent.is_alive():
+                    break  # who asked was ended, and nobody will read what is found
                 try:
                     self._one(bench, make_program(seed, self.table))
                 except NoKernelError as error:  # a machine too busy to start one says nothing
