@@ -48,6 +48,8 @@ _KNOWN = frozenset(
 _NO_SETTING = re.compile(
     r"cache|memo|registry|count|counter|seen|warned|lock|(^|_)(id|ids|next|num|seq|serial)($|_)|Id$"
 )
+_READING = re.compile(r"(^|_)(time|start|started|elapsed|last)($|_)")
+"""A floating-point number of such a name is what a clock said."""
 _CONTAINERS = (dict, list, set, OrderedDict, defaultdict)
 _SCALARS = (int, float, complex, str, bytes, bool, type(None), tuple)
 _NO_DATA = frozenset(
@@ -95,7 +97,7 @@ class Libraries:
             for name, module in tuple(sys.modules.items()):
                 if self._modules.get(name) is not module:
                     self._modules[name] = module
-                    if package := _package_of(module):
+                    if package := _package_of(name, module):
                         self._take_in(package, name, module)
 
     def _take_in(self, package: str, name: str, module: types.ModuleType) -> None:
@@ -246,12 +248,12 @@ def _load(module: str) -> None:
 # Places ------------------------------------------------------------------------------------------
 
 
-def _package_of(module: types.ModuleType) -> str:
-    """Return the package of a library that is watched, or ""."""
-    if not issubclass(type(module), types.ModuleType):
+def _package_of(name: str, module: types.ModuleType) -> str:
+    """Return the package of a library that is watched, or ""; a second name does not count."""
+    if not issubclass(type(module), types.ModuleType) or module.__dict__.get("__name__") != name:
         return ""
     file = module.__dict__.get("__file__")
-    package = str(module.__dict__.get("__name__")).partition(".")[0]
+    package = name.partition(".")[0]
     is_watched = type(file) is str and "-packages" in file and package not in _KNOWN
     return package if is_watched else ""
 
@@ -285,6 +287,8 @@ def _may_be_setting(name: object, value: object, package: str) -> bool:
             and not hasattr(kind, "__get__")  # it belongs to the class, and holds no setting
             and _attributes_of(value) is not None
         )
+    if kind is float and type(name) is str and _READING.search(name) is not None:
+        return False
     return (
         is_data
         and type(name) is str

@@ -458,6 +458,12 @@ class Attempts:
         try:
             known = _known(involved) if changed else {}
             states, touched = self._states(changed, known)
+            # what was not marked was only taken to be changed
+            changed = {
+                key: live
+                for key, live in changed.items()
+                if live.mark is not None or not touched.isdisjoint(live.known)
+            }
             parcel, held = _pickle_outcome(written, states, deleted, _nameable(involved), involved)
             parcel.numbered.forget(written, states)
         except NotPortable:

@@ -28,6 +28,7 @@ mode = None
 lock = threading.Lock()
 results_cache = {}
 made_count = 0
+gc_start = 1.5
 table = list(range(5000))
 class Options(collections.UserDict):
     pass
@@ -81,6 +82,7 @@ CHANGES: dict[str, tuple[Callable[[Any], object], str]] = {
     "dict of a class": (lambda m: m.Model.style.update(k=2), "settable.Model.style"),
     "cache": (lambda m: m.results_cache.update(k=2), ""),
     "counter": (lambda m: setattr(m, "made_count", 2), ""),
+    "what a clock said": (lambda m: setattr(m, "gc_start", 2.5), ""),
     "number to come": (lambda m: setattr(m.Model, "next_id", 2), ""),
     "table": (lambda m: m.table.append(1), ""),
 }
@@ -126,6 +128,17 @@ def test_what_is_no_data_cannot_be_put_elsewhere(libraries: Libraries, library: 
     assert told(libraries) == ["settable.mode"]
     with pytest.raises(NotPortable, match=r"settable\.mode"):
         Libraries().put(libraries.state())
+
+
+def test_a_module_with_a_second_name_is_watched_by_its_own(
+    library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "other.name", library)
+    libraries = Libraries()
+    libraries.update()
+    library.scale = 2
+    libraries.suspect(["settable", "other"])
+    assert told(libraries) == ["settable.scale"]
 
 
 def test_what_is_not_suspected_is_not_looked_at(libraries: Libraries, library: Any) -> None:

@@ -134,9 +134,8 @@ BROKEN = (
     Broken(
         "what an attempt does to its process not looked at",
         "worker/watch.py",
-        "        found = ambient.differences(self._ambient, ambient.fingerprint())\n",
-        "        return []\n"
-        "        found = ambient.differences(self._ambient, ambient.fingerprint())\n",
+        "        found = ambient.differences(self._ambient, now)\n",
+        "        return []\n        found = ambient.differences(self._ambient, now)\n",
         "ambient,randomness",
         60,
     ),
