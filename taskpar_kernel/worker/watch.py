@@ -25,7 +25,7 @@ from typing import Any
 
 from taskpar_kernel.ambient import providers as ambient
 from taskpar_kernel.ambient.libraries import LIBRARIES, dotted
-from taskpar_kernel.worker.kept import KEPT, Numbers
+from taskpar_kernel.worker.kept import KEPT
 
 _ALWAYS = (builtins, sys, os, warnings)
 _SIGNALS = tuple(
@@ -55,17 +55,18 @@ class Watch:
         self._interpreter = _interpreter()
         self._signals = _handlers()
         KEPT.update()
+        self._kept = KEPT.values()  # unpickling its input may have moved some
         self._settings = LIBRARIES.snapshot(packages)
         self._count = len(sys.modules)
         if earlier is not None and earlier._after is not None and earlier._count == self._count:
-            self._ambient, self._kept = earlier._after
+            self._ambient = earlier._after
         else:
-            self._ambient, self._kept = ambient.fingerprint(), KEPT.values()
-        self._after: tuple[dict[str, object], Numbers] | None = None
+            self._ambient = ambient.fingerprint()
+        self._after: dict[str, object] | None = None
 
     def changes(self) -> list[str]:
         """Return, in plain words, what is not as it was."""
-        now, kept = self._after = ambient.fingerprint(), KEPT.values()
+        now = self._after = ambient.fingerprint()
         found = ambient.differences(self._ambient, now)
         found += [
             f"the module {module.__name__}"
@@ -76,7 +77,9 @@ class Watch:
             found.append("the interpreter's settings")
         if self._signals != _handlers():
             found.append("a signal handler")
-        found += [f"{name}, which its library keeps" for name in KEPT.moved(self._kept, kept)]
+        found += [
+            f"{name}, which its library keeps" for name in KEPT.moved(self._kept, KEPT.values())
+        ]
         found += [f"the library's {dotted(p)}" for p in LIBRARIES.moved(self._settings)]
         return found
 
