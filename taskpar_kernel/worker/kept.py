@@ -65,17 +65,18 @@ class Kept:
             numbers = [tuple(map(vars(owner).get, names)) for owner, names, _ in self._groups]
         return numbers, [repr(vars(owner).get(name)) for owner, name in self._counters]
 
-    def moved(self, before: Numbers, now: Numbers) -> list[str]:
-        """Return the dotted names of those that are not `now` as they were `before`."""
-        return [_dotted(owner, name) for owner, name, _ in self._moved(before, now)]
+    def moved(self, before: Numbers) -> list[str]:
+        """Return the dotted names of those that are not as they were `before`."""
+        return [_dotted(owner, name) for owner, name, _ in self._moved(before)]
 
     def put_back(self, before: Numbers) -> None:
         """Give each that has moved the value it had `before`."""
-        for owner, name, old in self._moved(before, self.values()):
+        for owner, name, old in self._moved(before):
             setattr(owner, name, old)
 
-    def _moved(self, before: Numbers, now: Numbers) -> Iterator[tuple[Owner, str, object]]:
+    def _moved(self, before: Numbers) -> Iterator[tuple[Owner, str, object]]:
         """Yield those that have moved, with the value each had."""
+        now = self.values()
         for (owner, names, _), old, new in zip(self._groups, before[0], now[0], strict=False):
             if not all(map(is_, old, new)):
                 for name, one, other in zip(names, old, new, strict=False):

@@ -77,9 +77,7 @@ class Watch:
             found.append("the interpreter's settings")
         if self._signals != _handlers():
             found.append("a signal handler")
-        found += [
-            f"{name}, which its library keeps" for name in KEPT.moved(self._kept, KEPT.values())
-        ]
+        found += [f"{name}, which its library keeps" for name in KEPT.moved(self._kept)]
         found += [f"the library's {dotted(p)}" for p in LIBRARIES.moved(self._settings)]
         return found
 
@@ -94,7 +92,7 @@ class Watch:
         """
         now = ambient.generators()
         return any(self._ambient[name] != mark for name, mark in now.items()) or bool(
-            KEPT.moved(self._kept, KEPT.values())
+            KEPT.moved(self._kept)
         )
 
     def loaded(self) -> tuple[str, ...]:
