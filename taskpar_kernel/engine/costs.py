@@ -168,7 +168,7 @@ class Costs:
         It is where taking an outcome costs home half of what running it does, and where a statement
         that uses several cores takes much longer on workers side by side.
         """
-        mean_s, times = self._mean(step), self._times(step)
+        mean_s, times = self.mean(step), self._times(step)
         away, taking = times.away, times.taking
         if mean_s is None:
             return True
@@ -181,12 +181,12 @@ class Costs:
             return True
         return cores < _SEVERAL or min(away[-_ENOUGH:]) < _SLOWER * alone_s
 
-    def _mean(self, step: Unit | HomeStep) -> float | None:
+    def mean(self, step: Unit | HomeStep) -> float | None:
         """Return what the last runs took, the mean: dear ones pay for cheap ones; or None."""
         seconds = self._times(step).seconds()
         if seconds or not isinstance(step, Unit) or not step.members:
             return sum(seconds) / len(seconds) if seconds else None
-        parts = [self._mean(unit) for unit in step.members]
+        parts = [self.mean(unit) for unit in step.members]
         known = [part for part in parts if part is not None]
         return sum(known) if len(known) == len(parts) else None
 

@@ -115,7 +115,7 @@ class Dispatch:
         loads = Loads(workers, self.settings.eager, self._cores, threads)
         self.out = [a for a in self.out if not a.over]
         for attempt in self.out:
-            cost_s = self.cost_s(attempt.instance) * len(attempt.instances)
+            cost_s = self._load_s(attempt.instance) * len(attempt.instances)
             loads.add(attempt, cost_s, self.costs.threads(attempt.instance.step) or 1.0)
         return loads
 
@@ -125,6 +125,11 @@ class Dispatch:
         if self.settings.eager:  # all statements count alike, so that all workers get their share
             return UNKNOWN_S
         return UNKNOWN_S if estimate is None else estimate
+
+    def _load_s(self, instance: Instance) -> float:
+        """Return the seconds for which an instance keeps a worker busy, on average."""
+        mean_s = None if self.settings.eager else self.costs.mean(instance.step)
+        return self.cost_s(instance) if mean_s is None else mean_s
 
     def send_out(
         self, instance: Instance, sources: dict[str, Source], loads: Loads, *, idle: bool
@@ -267,7 +272,7 @@ class Dispatch:
         for name, bundle in bundles.items():
             self.labels.setdefault(bundle.key, {})[name] = None
         self._send_off(attempt, script)
-        cost_s = self.cost_s(first) * len(chunk.items)
+        cost_s = self._load_s(first) * len(chunk.items)
         loads.add(attempt, cost_s, self.costs.threads(step) or 1.0)
         attempt.ends_s = loads.ends_s(worker)
         return attempt
@@ -309,7 +314,7 @@ class Dispatch:
         )
         script.append(self._instruction(attempt, sources, prelude, inputs, ambient_key))
         self._send_off(attempt, script)
-        loads.add(attempt, self.cost_s(instance), self.costs.threads(instance.step) or 1.0)
+        loads.add(attempt, self._load_s(instance), self.costs.threads(instance.step) or 1.0)
         attempt.ends_s = loads.ends_s(worker)
         return attempt
 

@@ -27,9 +27,12 @@ _ROOM = 2
 """Attempts a worker may have at a time while costs are unknown: one runs, one waits."""
 _ROOM_EAGER = 64
 _ROOM_S = 0.06
-"""Seconds of known work a worker may have waiting."""
+"""Known work, in seconds, with which a worker may be given more. What takes longer is not lined up
+behind another: who is free first takes it."""
 _FED_S = 0.03
 """A worker with so much known work, and one attempt that waits, needs nothing more yet."""
+_MORE = 0.5
+"""What takes longer than expected will take so much longer still, of what it has taken."""
 _AT_ONCE_S = 0.002
 """What is pickled in less than this is sent as soon as it is wanted."""
 _RENT = 2.0
@@ -59,7 +62,8 @@ class Loads:
             return
         number, seconds = self.places[attempt.worker]
         if attempt.started_s is not None:
-            cost_s = max(0.0, cost_s - (self.now_s - attempt.started_s))
+            ran_s = self.now_s - attempt.started_s
+            cost_s = cost_s - ran_s if ran_s < cost_s else _MORE * ran_s
         self.places[attempt.worker] = (number + 1, seconds + cost_s)
         self._threads += threads
 
@@ -72,7 +76,7 @@ class Loads:
         number, seconds = self.places[worker]
         if self.eager:
             return number < _ROOM_EAGER
-        return number < _ROOM or (known and seconds < _ROOM_S)
+        return not number or seconds < _ROOM_S if known else number < _ROOM
 
     @property
     def are_full(self) -> bool:
