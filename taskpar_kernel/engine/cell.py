@@ -29,7 +29,7 @@ from taskpar_kernel.analysis.iterables import harmless
 from taskpar_kernel.analysis.shapes import begins_with
 from taskpar_kernel.engine.applied import AppliedHooks
 from taskpar_kernel.engine.facts import CellFacts, facts_of
-from taskpar_kernel.engine.history import SLOWER_AHEAD, why_home
+from taskpar_kernel.engine.history import why_home
 from taskpar_kernel.engine.hometime import HomeTime
 from taskpar_kernel.engine.inner import FreeLoop, InnerCalls
 from taskpar_kernel.engine.iterations import SHORT_S, Iterations, Progress
@@ -452,9 +452,10 @@ class CellRun(AppliedHooks):
     ) -> Refusal | None:
         """Take the attempt's outcome, or return why not; then nothing of it is left."""
         scene = self._scene()
-        if not (self._session.settings.eager or self.dispatch.pays(unit)):
+        why = None if self._session.settings.eager else self.dispatch.no_gain(unit)
+        if why is not None:
             self.taking.squash(attempt, instance, scene)
-            return SLOWER_AHEAD
+            return why
         try:
             names = _joined(dict(zip(unit.local, local, strict=True)), scene.names)
             reason = self.taking.take(attempt, instance, scene, names)

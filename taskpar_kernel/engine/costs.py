@@ -163,23 +163,22 @@ class Costs:
         return max(self._observed(step), default=step.effects.cost_s)
 
     def pays(self, step: Unit | HomeStep) -> bool:
-        """Whether it is not seen to be in vain to run `step` on workers.
+        """Whether it is not seen to be in vain to run `step` on workers."""
+        return not self.is_dear_to_take(step) and not self.is_slower_away(step)
 
-        It is where taking an outcome costs home half of what running it does, and where a statement
-        that uses several cores takes much longer on workers side by side.
-        """
-        mean_s, times = self.mean(step), self._times(step)
-        away, taking = times.away, times.taking
-        if mean_s is None:
-            return True
-        if len(taking) >= _ENOUGH and min(taking) > _DEAR * mean_s:
+    def is_dear_to_take(self, step: Unit | HomeStep) -> bool:
+        """Whether taking an outcome was seen to cost home half of what running `step` does."""
+        mean_s, taking = self.mean(step), self._times(step).taking
+        if mean_s is None or not taking:
             return False
-        if taking and min(taking) > mean_s:
+        return min(taking) > (_DEAR if len(taking) >= _ENOUGH else 1.0) * mean_s
+
+    def is_slower_away(self, step: Unit | HomeStep) -> bool:
+        """Whether `step`, which uses several cores, was seen to take much longer on workers."""
+        cores, times = self.threads(step), self._times(step)
+        if cores is None or times.alone is None or len(times.away) < _ENOUGH:
             return False
-        cores, alone_s = self.threads(step), times.alone
-        if cores is None or alone_s is None or len(away) < _ENOUGH:
-            return True
-        return cores < _SEVERAL or min(away[-_ENOUGH:]) < _SLOWER * alone_s
+        return cores >= _SEVERAL and min(times.away[-_ENOUGH:]) >= _SLOWER * times.alone
 
     def mean(self, step: Unit | HomeStep) -> float | None:
         """Return what the last runs took, the mean: dear ones pay for cheap ones; or None."""

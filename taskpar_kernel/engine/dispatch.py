@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.gains import Gains
-from taskpar_kernel.engine.history import SLOWER_AHEAD
+from taskpar_kernel.engine.history import COSTS_MORE, SLOWER_AHEAD
 from taskpar_kernel.engine.loads import Loads, Patience
 from taskpar_kernel.engine.overtaking import Overtaking
 from taskpar_kernel.engine.sizes import Size, size_of
@@ -42,6 +42,7 @@ from taskpar_kernel.model.messages import (
     Send,
     Value,
 )
+from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.steps import HomeStep, Unit
 from taskpar_kernel.settings import usable_cores
 
@@ -167,12 +168,19 @@ class Dispatch:
 
     def pays(self, step: Unit | HomeStep) -> bool:
         """Whether it is not seen to be in vain to run `step` ahead."""
-        return self.costs.pays(step) and self.gains.pays(step)
+        return self.no_gain(step) is None
+
+    def no_gain(self, step: Unit | HomeStep) -> Refusal | None:
+        """Return why running `step` ahead was seen to be in vain, or None."""
+        if self.costs.is_dear_to_take(step) or not self.gains.pays(step):
+            return COSTS_MORE
+        return SLOWER_AHEAD if self.costs.is_slower_away(step) else None
 
     def _refuse_in_vain(self, instance: Instance) -> None:
         """Raise Blocked where experience says that running ahead does not pay."""
-        if not self.pays(instance.step):
-            raise Blocked(SLOWER_AHEAD.kind, SLOWER_AHEAD.text)
+        why = self.no_gain(instance.step)
+        if why is not None:
+            raise Blocked(why.kind, why.text)
         if self.costs.in_vain(instance.step):
             raise Blocked("in-vain", "it was run ahead in vain before")
 

@@ -151,6 +151,7 @@ def why_home(step: Step) -> Refusal | None:
     return blocked(step.effects)
 
 
+COSTS_MORE = Refusal("costs-more", "so far, handing it over took longer than running it would have")
 SLOWER_AHEAD = Refusal("slower-ahead", "workers side by side take much longer for it than home")
 
 

@@ -262,6 +262,7 @@ TEXTS = {
     "uses-all-cores": "it uses several cores by itself",
     "input-large": "sending its input would take 12 ms",
     "slower-ahead": "workers side by side take much longer for it than home",
+    "costs-more": "so far, handing it over took longer than running it would have",
     "squashed-changed": "`y` is not what was predicted",
     "at-gate": "it reached the gate: subprocess.Popen",
     "worker-lost": "worker 1 ended (signal 9)",
