@@ -270,8 +270,9 @@ class CellRun(AppliedHooks):
             self.time.ends()
             self.time.has_passed()
             self._owed = None
-            self._home_part = None if self._frees else self._anything()
-            self._does_anything()
+            anything = self._anything()
+            self._home_part = None if self._frees else anything
+            self._has_done(anything)
 
     def _anything(self) -> Effects:
         """Return what home may do in the present statement, by what its names lead to."""
@@ -280,13 +281,12 @@ class CellRun(AppliedHooks):
         effects = self._top.effects
         return Effects(touch=Touch.ANY, reads=effects.used, home=effects.home)
 
-    def _does_anything(self) -> None:
-        """Home may have done anything since the last hook, and may do so up to the next."""
+    def _has_done(self, effects: Effects) -> None:
+        """Home may have done this since the last hook, and may do so up to the next."""
         if not self.plain:
-            anything = self._anything()
-            self._ledger.after_home(anything, self._names())
-            self._left = anything
-            self._ledger.before_home(anything, self._names())
+            self._ledger.after_home(effects, self._names())
+            self._left = effects
+            self._ledger.before_home(effects, self._names())
 
     def _leave_loop(self, number: UnitId) -> Iterator[Iterator[Any]]:
         """Notice the end of a free loop: an iterable of no iterators that comes after its items."""
@@ -513,16 +513,16 @@ class CellRun(AppliedHooks):
             self._enter(step, frame, items)
         elif self._frees:
             self._comes_back(number, frame)
-        if not (self._is_plain(UnitId(number)) and runs_no_code(iterable)):
+        if not (self._was_head_harmless(UnitId(number)) and runs_no_code(iterable)):
             with self._session.lock:
                 self._home_part = self._anything()
-                self._does_anything()
+                self._has_done(self._home_part)
         walked, is_stepped = self._iterations.walk(number, iterable)
         if step is None or not is_stepped:
             return walked
         return chain(walked, chain.from_iterable(self._leave_loop(number)))
 
-    def _is_plain(self, number: UnitId) -> bool:
+    def _was_head_harmless(self, number: UnitId) -> bool:
         """Whether home has evaluated what a loop goes through without running the user's code.
 
         The analysis may have taken names for what they are not.

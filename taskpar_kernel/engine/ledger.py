@@ -66,6 +66,8 @@ class Bundle:
     """The files of its segments."""
     is_past: bool = False
     """Whether nothing can ask for it any more."""
+    _mentioned: tuple[int, frozenset[str]] = (0, frozenset())
+    """Of how many objects, and the names that functions among them use."""
 
     @property
     def constant(self) -> bool:
@@ -73,14 +75,16 @@ class Bundle:
         return not self.numbered.objects
 
     def mentions(self, namespace: Mapping[str, Any]) -> frozenset[str]:
-        """Return the global names that the functions in it use whose globals are `namespace`."""
-        return frozenset[str]().union(
-            *(
-                global_names(obj.__code__)
-                for obj in self.numbered.objects.values()
-                if type(obj) is FunctionType and obj.__globals__ is namespace
-            )
-        )
+        """Return the global names that the functions in it use whose globals are `namespace`.
+
+        O(objects), once for as many: who asks has seen that none of them was changed.
+        """
+        objects = self.numbered.objects
+        if self._mentioned[0] != len(objects):
+            functions = (obj for obj in objects.values() if type(obj) is FunctionType)
+            codes = (f.__code__ for f in functions if f.__globals__ is namespace)
+            self._mentioned = len(objects), frozenset[str]().union(*map(global_names, codes))
+        return self._mentioned[1]
 
     def let_go(self) -> None:
         """Hold no object any more."""
@@ -430,10 +434,6 @@ class Ledger:
         self._by_name |= dict.fromkeys(bundle.objects.keys() - {VALUE_NAME}, bundle)
 
     def _fix_now(self, bundle: Bundle) -> None:
-        is_dear = bundle.opened_s > _DEAR_S
-        if is_dear and not any(bundle is other for other in self.needed()):
-            bundle.dropped = True  # as in `_fix`
-            return
         try:
             parcel = self._pickle(bundle.objects)
         except NotPortable:

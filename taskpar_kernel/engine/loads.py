@@ -76,7 +76,9 @@ class Loads:
         number, seconds = self.places[worker]
         if self.eager:
             return number < _ROOM_EAGER
-        return not number or seconds < _ROOM_S if known else number < _ROOM
+        if known:
+            return number == 0 or seconds < _ROOM_S
+        return number < _ROOM
 
     @property
     def are_full(self) -> bool:

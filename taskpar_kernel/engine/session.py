@@ -144,7 +144,7 @@ class Session:
     def hidden_builtins(self) -> set[str]:
         """Return the names of builtins that the user has bound to something else."""
         names, own = self.namespace, self._shell.user_ns_hidden
-        return {n for n in _BUILTINS if n in names and names[n] is not own.get(n, names)}
+        return {n for n in names.keys() & _BUILTINS if names[n] is not own.get(n, names)}
 
     @property
     def expected_s(self) -> float | None:

@@ -99,7 +99,8 @@ class _LookAtNumbers:
         return not any(a <= low and high <= b for a, b in self.watched)
 
 
-def _is_of_numbers(obj: Any) -> bool:
+def is_of_numbers(obj: Any) -> bool:
+    """Whether an array's memory, in the order of C, is all there is to it."""
     return obj.dtype.kind in _NUMBERS and bool(_flags(obj) & _IN_ORDER)
 
 
@@ -206,8 +207,8 @@ class Snapshot:
             long = [_Long.of(obj) for obj in group if _is_long(obj)]
             group = [obj for obj in group if not _is_long(obj)]
         if _is_array_kind(kind):
-            self._note([obj for obj in group if _is_of_numbers(obj)], self._at_numbers)
-            group = [obj for obj in group if not _is_of_numbers(obj)]
+            self._note([obj for obj in group if is_of_numbers(obj)], self._at_numbers)
+            group = [obj for obj in group if not is_of_numbers(obj)]
         self._long += long
         self._refer(entry.container for entry in long)
         held = chain.from_iterable(entry.held for entry in long)

@@ -14,9 +14,7 @@ import xxhash
 
 from taskpar_kernel.errors import NotPortable
 from taskpar_kernel.transport.pickling import pickle_value
-
-_NUMBERS = frozenset("biufcSU")
-"""The kinds of data types, numbers and texts, whose memory is all there is to them."""
+from taskpar_kernel.transport.snapshots import is_of_numbers
 
 
 def are_same(before: Sequence[Any], now: Sequence[Any]) -> list[bool]:
@@ -38,25 +36,19 @@ def _same(old: object, new: object) -> bool:
 
 def _are_arrays_alike(old: Any, new: Any) -> bool | None:
     """Return whether two arrays of numbers are the same; None: they are something else."""
-    if not (_is_of_numbers(old) and _is_of_numbers(new)):
+    if not (_is_readable(old) and _is_readable(new)):
         return None
     layouts = [(a.dtype, a.shape, a.strides, a.flags.writeable) for a in (old, new)]
     return layouts[0] == layouts[1] and _digest(old) == _digest(new)
 
 
+def _is_readable(obj: Any) -> bool:
+    is_array = type(obj).__module__ == "numpy" and type(obj).__name__ == "ndarray"
+    return is_array and is_of_numbers(obj) and obj.nbytes > 0
+
+
 def _digest(array: Any) -> bytes:
     return xxhash.xxh3_128(array).digest()
-
-
-def _is_of_numbers(obj: Any) -> bool:
-    kind = type(obj)
-    return (
-        kind.__module__ == "numpy"
-        and kind.__name__ == "ndarray"
-        and obj.dtype.kind in _NUMBERS
-        and bool(obj.flags.c_contiguous)
-        and obj.nbytes > 0
-    )
 
 
 __all__ = ["are_same"]
