@@ -14,18 +14,16 @@ for each place.
 
 from __future__ import annotations
 
-import marshal
 import re
 import sys
 import threading
 import types
-from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache, partial
 from importlib import import_module
-from itertools import islice
 from typing import Any
 
+from taskpar_kernel.ambient.data import CONTAINERS, SCALARS, OfObject, as_bytes, from_bytes
+from taskpar_kernel.ambient.reach import attributes_of, packages_behind, top_of
 from taskpar_kernel.errors import NotPortable
 
 Place = tuple[str, str, str]
@@ -50,8 +48,6 @@ _NO_SETTING = re.compile(
 )
 _READING = re.compile(r"(^|_)(time|start|started|elapsed|last)($|_)")
 """A floating-point number of such a name is what a clock said."""
-_CONTAINERS = (dict, list, set, OrderedDict, defaultdict)
-_SCALARS = (int, float, complex, str, bytes, bool, type(None), tuple)
 _NO_DATA = frozenset(
     {
         *(type, types.FunctionType, types.ModuleType, types.BuiltinFunctionType, property),
@@ -60,14 +56,11 @@ _NO_DATA = frozenset(
     }
 )
 _MOST_ITEMS = 1000
-_MOST_MET = 300
-"""After so many values it is taken that code can reach everything."""
 _MOST_BYTES = 20_000
 """A larger place is a table, and no setting."""
 _IMMUTABLE = 1 << 8
 """`Py_TPFLAGS_IMMUTABLETYPE`: its attributes cannot be set."""
-_UNMARSHALLED = 2
-"""The version of marshal's format in which what refers to an object tells nothing of how often."""
+_MISSING = object()
 
 
 class Libraries:
@@ -102,10 +95,10 @@ class Libraries:
 
     def _take_in(self, package: str, name: str, module: types.ModuleType) -> None:
         for place, owner in _places_in(name, module):
-            held = _held(owner, place[2])
+            held = as_bytes(vars(owner).get(place[2]))
             if held is not None and len(held) <= _MOST_BYTES:
                 value = vars(owner)[place[2]]
-                if type(value) in _SCALARS:
+                if type(value) in SCALARS:
                     self._fixed[place] = value
                 self._places.setdefault(package, {})[place] = owner
                 self._first[place] = held
@@ -120,22 +113,8 @@ class Libraries:
         """
         if not self._places:
             return frozenset()
-        found: set[str] = set()
-        queue, met = list(values), dict[int, object]()
-        while queue:
-            value = queue.pop()
-            if id(value) in met:
-                continue
-            met[id(value)] = value
-            if len(met) > _MOST_MET:
-                return self.all()
-            found.add(_top(value))
-            queue += _leads_to(value)
-            for code in _codes_of(value):
-                names = _names_in(code)
-                found.update(name.partition(".")[0] for name in names)  # it may import them
-                queue += [namespace[name] for name in names if name in namespace]
-        return frozenset(found & self._places.keys())
+        found = packages_behind(values, namespace)
+        return self.all() if found is None else frozenset(found & self._places.keys())
 
     def all(self) -> frozenset[str]:
         """Return all packages that are watched."""
@@ -205,15 +184,15 @@ class Libraries:
         first = self._fixed.get(place, _MISSING)
         if first is not _MISSING and vars(owner).get(place[2], self) is first:
             return self._first[place]
-        return _held(owner, place[2])
+        return as_bytes(vars(owner).get(place[2]))
 
     def _owner(self, place: Place) -> Owner:
         return self._places[place[0].partition(".")[0]][place]
 
     def _set(self, place: Place, held: bytes) -> None:
         owner, name = self._owner(place), place[2]
-        old, new = vars(owner).get(name), _opened(held)
-        if isinstance(new, tuple) and new[:1] == (_Object,):
+        old, new = vars(owner).get(name), from_bytes(held)
+        if isinstance(new, tuple) and new[:1] == (OfObject,):
             for attribute, value in new[1].items():
                 if not _refill(vars(old).get(attribute), value):
                     setattr(old, attribute, value)
@@ -228,7 +207,7 @@ def dotted(place: Place) -> str:
 
 def _refill(container: Any, new: Any) -> bool:
     """Give a container of the same kind what `new` holds: others may know it."""
-    if not isinstance(container, _CONTAINERS) or not isinstance(container, type(new)):
+    if not isinstance(container, CONTAINERS) or not isinstance(container, type(new)):
         return False
     container.clear()
     if isinstance(container, list):
@@ -277,15 +256,15 @@ def _may_be_setting(name: object, value: object, package: str) -> bool:
     kind = type(value)
     if kind in _NO_DATA:
         return False
-    if kind in _SCALARS:
+    if kind in SCALARS:
         is_data = True
-    elif kind in _CONTAINERS:
+    elif kind in CONTAINERS:
         is_data = len(value) <= _MOST_ITEMS  # type: ignore[arg-type]
     else:
         is_data = (
-            _top_of(kind) == package
+            top_of(kind) == package
             and not hasattr(kind, "__get__")  # it belongs to the class, and holds no setting
-            and _attributes_of(value) is not None
+            and attributes_of(value) is not None
         )
     if kind is float and type(name) is str and _READING.search(name) is not None:
         return False
@@ -295,175 +274,6 @@ def _may_be_setting(name: object, value: object, package: str) -> bool:
         and not name.startswith("__")
         and _NO_SETTING.search(name) is None
     )
-
-
-def _top_of(kind: type) -> str:
-    module = type.__getattribute__(kind, "__module__")
-    return module.partition(".")[0] if type(module) is str else ""
-
-
-def _held(owner: Owner, name: str) -> bytes | None:
-    """Return what a place holds, as data; None: it is none."""
-    value: Any = vars(owner).get(name)
-    kind: type = type(value)
-    if kind not in _SCALARS and kind not in _CONTAINERS:
-        return _coded((_Object, _attributes_of(value) or {}))
-    try:
-        return marshal.dumps(value, _UNMARSHALLED)
-    except (ValueError, TypeError):
-        return _coded(value)
-
-
-# Data of other kinds ---------------------------------------------------------------------------
-
-_MISSING = object()
-_CODED = "coded"
-_DEEPEST = 6
-
-
-class _Object:
-    """Stands for an object's class, before its attributes."""
-
-
-def _coded(value: Any) -> bytes | None:
-    """Return the code of data that holds NumPy's numbers, functions and classes, too."""
-    try:
-        return marshal.dumps((_CODED, _encoded(value, 0)), _UNMARSHALLED)
-    except (ValueError, TypeError):
-        return None
-
-
-def _encoded(value: Any, depth: int) -> tuple[str, Any]:
-    """Return a tag, and data that marshal knows.
-
-    Raises:
-        ValueError: there is something else in it.
-    """
-    kind = type(value)
-    if kind in _SCALARS and kind is not tuple:
-        return "", value
-    if depth > _DEEPEST:
-        raise ValueError("too deep")
-    if kind in (dict, OrderedDict, defaultdict):
-        pairs = [(_encoded(k, depth + 1), _encoded(v, depth + 1)) for k, v in value.items()]
-        return "dict", pairs
-    if kind in (list, tuple, set, frozenset):
-        return kind.__name__, [_encoded(item, depth + 1) for item in value]
-    if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
-        return "name", (value.__module__, value.__qualname__)
-    if kind.__module__ == "numpy" and hasattr(value, "item") and not getattr(value, "shape", None):
-        return "number", (kind.__name__, value.item())
-    raise ValueError(f"a {kind.__qualname__} is no data")
-
-
-def _decoded(code: tuple[str, Any]) -> Any:
-    tag, held = code
-    if tag == "":
-        return held
-    if tag == "dict":
-        return {_decoded(k): _decoded(v) for k, v in held}
-    if tag == "name":
-        found: Any = sys.modules[held[0]] if held[0] in sys.modules else import_module(held[0])
-        for name in held[1].split("."):
-            found = getattr(found, name)
-        return found
-    if tag == "number":
-        return getattr(import_module("numpy"), held[0])(held[1])
-    return {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[tag](
-        map(_decoded, held)
-    )
-
-
-def _opened(held: bytes) -> Any:
-    """Return what a place is to hold.
-
-    Raises:
-        NotPortable: it names what is not here.
-    """
-    value = marshal.loads(held)  # noqa: S302 - of this process, or of home
-    if type(value) is not tuple or value[:1] != (_CODED,):
-        return value
-    try:
-        return _decoded(value[1])
-    except (AttributeError, ImportError, TypeError) as error:
-        raise NotPortable(f"a setting of a library cannot be rebuilt: {error}") from error
-
-
-# What a value leads to -----------------------------------------------------------------------
-
-
-def _top(value: object) -> str:
-    """Return the package by which a value was made, or that it is; runs no code of the user's."""
-    kind = type(value)
-    if issubclass(kind, types.ModuleType):
-        name = value.__dict__.get("__name__")
-    elif kind in (types.FunctionType, types.BuiltinFunctionType):
-        name = value.__module__
-    elif isinstance(value, type):
-        return _top_of(value)
-    else:
-        return _top_of(kind)
-    return name.partition(".")[0] if type(name) is str else ""
-
-
-def _leads_to(value: Any) -> Iterable[object]:
-    """Return what a method, a partial call, a container or an object of the notebook is about.
-
-    Of several things of one kind, one.
-    """
-    kind = type(value)
-    items: Iterable[object] = ()
-    if kind is types.MethodType:
-        return value.__self__, value.__func__
-    if kind is partial:
-        return value.func, *value.args, *value.keywords.values()
-    if kind is types.FunctionType and value.__module__ == "__main__":
-        cells = (c.cell_contents for c in value.__closure__ or () if _is_filled(c))
-        return *cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()
-    if kind in (list, tuple, set, frozenset, deque):
-        items = value
-    elif kind in (dict, OrderedDict, defaultdict):
-        items = dict.values(value)
-    elif _top_of(kind) == "__main__":
-        items = (_attributes_of(value) or {}).values()
-    return {type(item): item for item in islice(items, _MOST_ITEMS)}.values()
-
-
-def _attributes_of(value: object) -> dict[str, Any] | None:
-    """Return an object's own attributes, without its class having a say; None: it has none."""
-    try:
-        attributes = object.__getattribute__(value, "__dict__")
-    except AttributeError:
-        return None
-    return attributes if type(attributes) is dict else None
-
-
-def _is_filled(cell: types.CellType) -> bool:
-    try:
-        return cell.cell_contents is not cell
-    except ValueError:
-        return False
-
-
-def _codes_of(value: object) -> Iterator[types.CodeType]:
-    """Yield the code of a notebook's function, or of the methods of a notebook's class."""
-    if isinstance(value, types.FunctionType):
-        if value.__module__ == "__main__":
-            yield value.__code__
-        return
-    kind = value if isinstance(value, type) else type(value)
-    for base in type.mro(kind):
-        if _top_of(base) == "__main__":
-            for member in tuple(vars(base).values()):
-                function = getattr(member, "__func__", member)
-                if isinstance(function, types.FunctionType):
-                    yield function.__code__
-
-
-@lru_cache(1024)
-def _names_in(code: types.CodeType) -> frozenset[str]:
-    inner = (c for c in code.co_consts if isinstance(c, types.CodeType))
-    return frozenset(code.co_names).union(*map(_names_in, inner))
 
 
 LIBRARIES = Libraries()
