@@ -112,7 +112,7 @@ SECTIONS = {
         "What footprints and validation add",
         "python benchmarks/footprints.py",
         "CPU time beside the statement's own, both ends together. *Busy*: home has run something "
-        "meanwhile that might have changed anything, so it compares its inputs.",
+        "unknown with that input meanwhile, so it compares it.",
     ),
     "transfers": Section(
         "Large values between workers",
