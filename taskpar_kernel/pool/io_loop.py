@@ -50,6 +50,8 @@ from taskpar_kernel.transport.sockets import Frames, Letter, Sockets, encode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from taskpar_kernel.pool.zygote import Zygote
+
 GRACE_S = 0.05
 POLITE_S = 0.35
 KILL_S = 0.5
@@ -64,12 +66,18 @@ class IoLoop:
     """
 
     def __init__(
-        self, plan: Plan, shared: Shared, folder: Folder, listener: Callable[[Event], None]
+        self,
+        plan: Plan,
+        shared: Shared,
+        folder: Folder,
+        listener: Callable[[Event], None],
+        zygote: Zygote | None,
     ):
         self._plan = plan
         self._shared = shared
         self._folder = folder
         self._listener = listener
+        self._zygote = zygote
         self._members = {Place(n): Member(Place(n)) for n in range(1, plan.workers + 1)}
         self._transfers = Transfers()
         self._closing = False
@@ -92,6 +100,8 @@ class IoLoop:
             partial(self.signal, number=signal.SIGINT), self.restart, self._loop.call_later
         )
         self._sockets = Sockets()
+        if self._zygote is not None:
+            self._zygote.serve(self._loop)
         try:
             self._folder.create()
             self._inbox = self._sockets.inbox(str(self._folder.path / "home.inbox"))
@@ -178,9 +188,10 @@ class IoLoop:
             member.incarnation,
         )
         try:
-            process = await Subkernel.start(launch)
+            process = await Subkernel.start(launch, self._zygote)
         except Exception as error:  # noqa: BLE001 - the edge: a start may fail in many ways
-            self._give_up(member, f"{type(error).__name__}: {error}")
+            if not self._closing:
+                self._give_up(member, f"{type(error).__name__}: {error}")
             return
         member.process = process
         process.watch(self._loop, partial(self._ended, member, process))
@@ -329,6 +340,8 @@ class IoLoop:
     # The end
 
     async def _shut_down(self) -> None:
+        if self._zygote is not None:
+            self._zygote.stop()
         if self._launches:
             await asyncio.wait(self._launches, timeout=KILL_S)
         processes = [m.process for m in self._members.values() if m.process is not None]
@@ -341,6 +354,8 @@ class IoLoop:
         for process in processes:
             process.signal(signal.SIGKILL)
         await wait_ended(processes, KILL_S)
+        if self._zygote is not None:
+            self._zygote.close()
         self._sockets.close(0)
         for process in processes:
             with contextlib.suppress(OSError):

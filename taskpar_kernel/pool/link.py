@@ -24,6 +24,7 @@ from taskpar_kernel.model.ids import HOME, Place, Ticket
 from taskpar_kernel.model.messages import Event, Lost, Proceed, Script, Value
 from taskpar_kernel.pool.folder import Folder
 from taskpar_kernel.pool.shared import Plan, Shared, Snapshot, WorkerState
+from taskpar_kernel.pool.zygote import Zygote
 from taskpar_kernel.settings import Settings, check_workers
 from taskpar_kernel.threads import start_thread
 
@@ -40,7 +41,8 @@ class WorkerPool:
 
     `listener(event)` is called on that thread for everything that happens. Making and starting a
     pool takes no time worth mentioning: the workers come up in the background, all at once, and
-    what is posted meanwhile waits for them.
+    what is posted meanwhile waits for them. `forks`: they are forked from a zygote where the system
+    allows it.
     """
 
     def __init__(
@@ -50,8 +52,9 @@ class WorkerPool:
         listener: Callable[[Event], None],
         *,
         python: str = sys.executable,
+        forks: bool = True,
     ):
-        self._plan = Plan(check_workers(workers), settings, python, _present_folder())
+        self._plan = Plan(check_workers(workers), settings, python, _present_folder(), forks)
         self._folder = Folder()
         self._listener = listener
         self.places = tuple(Place(n) for n in range(1, self._plan.workers + 1))
@@ -70,11 +73,12 @@ class WorkerPool:
         atexit.register(self.close)
 
     def _serve(self) -> None:
+        zygote = Zygote.start(self._plan.python, self._plan.cwd) if self._plan.forks else None
         # late on purpose: jupyter_client takes 0.1 s to import, and this thread has the time
         from taskpar_kernel.pool.io_loop import IoLoop
 
         try:
-            self._loop = IoLoop(self._plan, self._shared, self._folder, self._listener)
+            self._loop = IoLoop(self._plan, self._shared, self._folder, self._listener, zygote)
             self._loop.run()
         except BaseException as error:
             why = f"the pool's I/O thread ended: {type(error).__name__}: {error}"
@@ -83,6 +87,8 @@ class WorkerPool:
                 self._listener(Lost(place, why, snapshot.incarnation, final=True))
             raise
         finally:
+            if zygote is not None:
+                zygote.close()
             self._folder.remove()
 
     # State

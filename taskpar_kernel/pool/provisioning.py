@@ -1,7 +1,8 @@
 """One subkernel process: a `Launch` comes in, a `Subkernel` goes out, by way of jupyter_client.
 
-The rule: starts happen on the thread that lives as long as the pool, because the system ends a
-worker when the *thread* that started it ends. Each process is started once; a restart is a new
+It is forked from the pool's zygote, or started plainly where that cannot be. The rule: starts happen
+on the thread that lives as long as the pool, because the system ends a worker, or the zygote with
+its workers, when the *thread* that started it ends. Each process is started once; a restart is a new
 `Launch` with the next incarnation, so no file, socket or key is used twice.
 """
 
@@ -18,14 +19,19 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from taskpar_kernel.errors import PoolError
+from taskpar_kernel.pool.zygote import WORKER_PROGRAM, Forked
 from taskpar_kernel.seed import HashSeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WORKER_PROGRAM = Path(__file__).resolve().parent.parent / "worker" / "__main__.py"
+    from jupyter_client.connect import KernelConnectionInfo
+
+    from taskpar_kernel.pool.zygote import Zygote
+
 POLL_S = 0.1
 
 
@@ -53,6 +59,25 @@ class _Starter(AsyncKernelManager):
         pass
 
 
+class _Provisioner(LocalProvisioner):
+    """Has the kernel forked, or else starts it as jupyter_client does."""
+
+    zygote: Zygote | None = None
+    errors: Path
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Launch a kernel with a command."""
+        forked = None
+        if self.zygote is not None:
+            folder, errors = kwargs["cwd"], str(self.errors)
+            forked = await self.zygote.fork(cmd[1:], kwargs["env"], folder, errors)
+        if forked is None:
+            return await super().launch_kernel(cmd, **kwargs)
+        self.process: Any = forked
+        self.pid = self.pgid = forked.pid
+        return self.connection_info
+
+
 class Subkernel:
     """A running worker process: its pid, its session for IOPub, and its end."""
 
@@ -65,8 +90,8 @@ class Subkernel:
         self.iopub = f"{starter.ip}-{starter.iopub_port}"
 
     @classmethod
-    async def start(cls, launch: Launch) -> Subkernel:
-        """Start the process.
+    async def start(cls, launch: Launch, zygote: Zygote | None = None) -> Subkernel:
+        """Start the process; `zygote` forks it if it can.
 
         Raises:
             PoolError: the interpreter cannot be run, or this process has no present folder.
@@ -90,6 +115,10 @@ class Subkernel:
             display_name="taskpar worker",
             language="python",
         )
+        starter.provisioner = provisioner = _Provisioner(
+            kernel_spec=starter._kernel_spec, parent=starter
+        )
+        provisioner.zygote, provisioner.errors = zygote, launch.file("err")
         cwd = _folder_for(launch)
         errors = os.open(launch.file("err"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -165,6 +194,8 @@ class Subkernel:
 
     async def clean_up(self) -> None:
         """Remove the connection file and sockets of a process that has ended."""
+        if isinstance(self._popen, Forked):
+            self._popen.let_go()
         await self._starter.cleanup_resources()
         for ending in ("inbox", "pipe", "err"):
             self.launch.file(ending).unlink(missing_ok=True)

@@ -31,6 +31,8 @@ class Plan:
     settings: Settings
     python: str
     cwd: str
+    forks: bool = True
+    """Workers are forked from a zygote where that is possible."""
 
 
 @dataclass(frozen=True, slots=True)

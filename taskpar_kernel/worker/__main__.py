@@ -1,5 +1,8 @@
 """The process of a worker: `python taskpar_kernel/worker/__main__.py -f CONNECTION_FILE …`.
 
+With `--zygote DESCRIPTOR` instead it is the process that workers are forked from, and from the fork
+on each of them is as if it had been started with a connection file here.
+
 The rule: first of all, make sure that the system ends this process with its parent. Also by the
 path of this file, because then nothing in the user's folder can shadow a module that the start
 needs.
@@ -63,4 +66,12 @@ if __name__ == "__main__":
     HashSeed.learn()
     from taskpar_kernel.worker.app import launch
 
+    if sys.argv[1:2] == ["--zygote"]:
+        from taskpar_kernel.worker.zygote import serve
+
+        if not _armed:
+            sys.exit("the system would not end workers that are forked")
+        serve(int(sys.argv[2]))  # returns in each worker that is forked
+        _armed = die_with_parent()
+        HashSeed.learn()
     launch(armed=_armed)

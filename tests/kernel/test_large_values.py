@@ -111,7 +111,7 @@ total += float(other[0])
 PASSING = "".join(STEP.format(i=i) for i in range(80)) + "files, bundles = held()"
 MEMORY = (
     "[p.memory_full_info().rss - p.memory_full_info().shared >> 20 for p in PROCESSES]".replace(
-        "PROCESSES", "[psutil.Process(), *psutil.Process().children()]"
+        "PROCESSES", "[psutil.Process(), *psutil.Process().children(recursive=True)]"
     )
 )
 

@@ -39,8 +39,8 @@ def wait_until() -> Callable[..., float]:
 def front() -> Iterator[Callable[..., Front]]:
     fronts: list[Front] = []
 
-    def start(*codes: str) -> Front:
-        fronts.append(Front(*codes))
+    def start(*codes: str, forks: bool = True) -> Front:
+        fronts.append(Front(*codes, forks=forks))
         return fronts[-1]
 
     yield start

@@ -27,23 +27,27 @@ class Front:
 
     PROGRAM = """
 import json, sys, threading
-from taskpar_kernel.pool.pool import Pool
-pool = Pool(2)
+from functools import partial
+import psutil
+from taskpar_kernel.pool import pool as own
+own.WorkerPool = partial(own.WorkerPool, forks={forks})
+pool = own.Pool(2)
 pool.wait_ready(20)
 for code in sys.argv[1:]:
     pool.run(1, code)
 if len(sys.argv) > 1:
     pool.gather(2, "__name__")
-print(json.dumps({
-    "pids": [w.pid for w in pool.describe()],
-    "folders": [pool._link.folder, pool._link.segments],
-}), flush=True)
+print(json.dumps(dict(
+    pids=[w.pid for w in pool.describe()],
+    children=[p.pid for p in psutil.Process().children(recursive=True)],
+    folders=[pool._link.folder, pool._link.segments],
+)), flush=True)
 sys.stdin.readline()
 """
 
-    def __init__(self, *codes: str):
+    def __init__(self, *codes: str, forks: bool = True):
         self.process = subprocess.Popen(
-            [sys.executable, "-c", self.PROGRAM, *codes],
+            [sys.executable, "-c", self.PROGRAM.format(forks=forks), *codes],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -52,6 +56,8 @@ sys.stdin.readline()
         assert self.process.stdout is not None
         told = json.loads(self.process.stdout.readline())
         self.workers: list[int] = told["pids"]
+        self.children: list[int] = told["children"]
+        """The workers and, if it forks, the zygote."""
         self.folders = [Path(f) for f in told["folders"]]
 
     def end_cleanly(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,14 +28,16 @@ ENDS: dict[str, Callable[[Front], None]] = {
 }
 
 
+@pytest.mark.parametrize("forks", [True, False], ids=["forked", "plain"])
 @pytest.mark.parametrize("codes", [(), (HOLD_THE_GIL,)], ids=["idle", "in a C call"])
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
-def test_workers_end_with_their_front(front, wait_until, end, codes):
-    owner = front(*codes)
-    assert all(alive(pid) for pid in owner.workers)
+def test_workers_end_with_their_front(front, wait_until, end, codes, forks):
+    owner = front(*codes, forks=forks)
+    assert len(owner.children) == (3 if forks and sys.platform == "linux" else 2)
+    assert all(alive(pid) for pid in owner.children)
     end(owner)
     owner.process.wait(LIMIT_S)
-    assert wait_until(lambda: not any(alive(pid) for pid in owner.workers)) < 1.0
+    assert wait_until(lambda: not any(alive(pid) for pid in owner.children)) < 1.0
     folder.sweep()
     assert not any(f.exists() for f in owner.folders)
 

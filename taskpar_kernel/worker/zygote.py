@@ -1,0 +1,158 @@
+"""A process that has imported what a worker needs, and forks workers: requests come in by a socket.
+
+Theory of operation. Home starts it once, as it would a worker (`python worker/__main__.py --zygote
+DESCRIPTOR`), and says by the socket what it wants:
+
+    home:    fork NUMBER ARGUMENTS ENVIRONMENT FOLDER ERRORS   take PID
+    zygote:  ready   forked NUMBER PID   refused NUMBER WHY    ended PID CODE
+
+`serve` returns in the forked children only, where everything is as if the interpreter had just been
+started with these arguments; so a child goes on as a worker that was started plainly. The zygote
+waits for the end of its children, ends what they leave in their groups, and tells home; it takes
+their exit codes when home says so, and until then home may use the pid.
+
+The rule: a fork copies one thread and what the others held stays locked, so there is a fork only
+while this process has a single thread. It has no zmq context, no event loop and no handler of a
+signal. It ends with home, and its children with it (`die_with_parent`), also if it is killed.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from taskpar_kernel.transport.lines import Lines
+
+_LATER = (
+    *("IPython.core.completerlib", "IPython.core.debugger", "IPython.core.logger"),
+    *("IPython.core.oinspect", "IPython.extensions.storemagic", "code", "faulthandler", "pdb"),
+    *("tornado.platform.asyncio", "unicodedata"),
+)
+"""What a worker imports while it starts, beside what `worker.app` has imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a worker is started with; `errors` is the file for its stderr."""
+
+    number: int
+    arguments: list[str]
+    environment: dict[str, str]
+    folder: str
+    errors: str
+
+
+class Zygote:
+    """The children of this process, and the socket to home."""
+
+    def __init__(self, descriptor: int):
+        os.set_inheritable(descriptor, False)
+        self._home = Lines(socket.socket(fileno=descriptor))
+        self._children: dict[int, int] = {}
+        """The pid of each child that runs, by the descriptor that tells its end."""
+        self._waiting = select.poll()
+        self._waiting.register(descriptor, select.POLLIN)
+
+    def serve(self) -> None:
+        """Do as home says until it is gone; returns in each child, and nowhere else."""
+        self._home.send("ready")
+        while True:
+            for descriptor, _ in self._waiting.poll():
+                if descriptor in self._children:
+                    self._ended(descriptor)
+                elif self._listen():
+                    return
+
+    def _listen(self) -> bool:
+        """Read what home says; return whether this is a child now."""
+        messages = self._home.receive()
+        if messages is None:
+            os._exit(0)
+        for kind, *rest in messages:
+            if kind == "take":
+                os.waitpid(rest[0], 0)
+            elif self._fork(_Request(*rest)):
+                return True
+        return False
+
+    def _fork(self, request: _Request) -> bool:
+        """Fork a worker and tell its pid, once it is in a group of its own; True in the child."""
+        try:
+            _be_alone()
+            read, write = os.pipe()
+            child = os.fork()
+        except (OSError, RuntimeError) as error:
+            self._home.send("refused", request.number, str(error))
+            return False
+        if child == 0:
+            os.close(read)
+            self._become_worker(request)
+            os.close(write)
+            return True
+        os.close(write)
+        os.read(read, 1)  # nothing is written: it ends when the child closes it, or has ended
+        os.close(read)
+        ended = os.pidfd_open(child)
+        self._children[ended] = child
+        self._waiting.register(ended, select.POLLIN)
+        self._home.send("forked", request.number, child)
+        return False
+
+    def _become_worker(self, request: _Request) -> None:
+        """Be what a process is that was just started with this."""
+        parent = os.getppid()
+        os.setsid()
+        errors = os.open(request.errors, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.dup2(errors, 2)
+        for descriptor in (errors, *self._children):
+            os.close(descriptor)
+        self._home.close()
+        os.chdir(request.folder)
+        os.environ.clear()
+        os.environ.update(request.environment)
+        os.environ["JPY_PARENT_PID"] = str(parent)
+        sys.argv[:] = request.arguments
+        sys.orig_argv[:] = [sys.orig_argv[0], *request.arguments]
+        gc.enable()
+
+    def _ended(self, descriptor: int) -> None:
+        """End what a child has left in its group, and tell how it ended."""
+        child = self._children.pop(descriptor)
+        self._waiting.unregister(descriptor)
+        os.close(descriptor)
+        with suppress(ProcessLookupError):  # it ended before it had a group
+            os.killpg(child, signal.SIGKILL)  # its exit code is not taken: the pid is still its own
+        how: Any = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        exited = how.si_code == os.CLD_EXITED
+        self._home.send("ended", child, how.si_status if exited else -how.si_status)
+
+
+def serve(descriptor: int) -> None:
+    """Be a zygote; returns in each forked child, which is to become a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a worker does first of all
+    gc.disable()
+    for module in _LATER:
+        import_module(module)
+    gc.freeze()  # a collection in a child would write to all the pages that it shares
+    Zygote(descriptor).serve()
+
+
+def _be_alone() -> None:
+    """Make sure that this process has one thread.
+
+    Raises:
+        RuntimeError: it has more.
+    """
+    threads = tuple(Path("/proc/self/task").iterdir())
+    if threading.active_count() != 1 or len(threads) != 1:
+        raise RuntimeError(f"the zygote has {len(threads)} threads")
