@@ -73,7 +73,7 @@ class WorkerPool:
         atexit.register(self.close)
 
     def _serve(self) -> None:
-        zygote = Zygote.start(self._plan.python, self._plan.cwd) if self._plan.forks else None
+        zygote = Zygote.start(self._plan)  # it imports beside this thread
         # late on purpose: jupyter_client takes 0.1 s to import, and this thread has the time
         from taskpar_kernel.pool.io_loop import IoLoop
 

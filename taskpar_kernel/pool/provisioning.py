@@ -1,9 +1,9 @@
 """One subkernel process: a `Launch` comes in, a `Subkernel` goes out, by way of jupyter_client.
 
-It is forked from the pool's zygote, or started plainly where that cannot be. The rule: starts happen
-on the thread that lives as long as the pool, because the system ends a worker, or the zygote with
-its workers, when the *thread* that started it ends. Each process is started once; a restart is a new
-`Launch` with the next incarnation, so no file, socket or key is used twice.
+It is forked from the pool's zygote, or started plainly where that cannot be. The rule: starts
+happen on the thread that lives as long as the pool, because the system ends a worker, or the zygote
+with its workers, when the *thread* that started it ends. Each process is started once; a restart is
+a new `Launch` with the next incarnation, so no file, socket or key is used twice.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from subprocess import DEVNULL, Popen, TimeoutExpired
@@ -27,6 +28,8 @@ from taskpar_kernel.transport.lines import Lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from taskpar_kernel.pool.shared import Plan
+
 WORKER_PROGRAM = Path(__file__).resolve().parent.parent / "worker" / "__main__.py"
 READY_LIMIT_S = 10.0
 ANSWER_LIMIT_S = 5.0
@@ -38,6 +41,8 @@ _READ_EARLY = (
 )
 """How variables begin that are read before a worker's first own line, or when it imports."""
 _PASSED_ON = ("Umask", "SigBlk", "Cpus_allowed")
+_SET_BY_ALL = sum(1 << (n - 1) for n in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ))
+"""The signals that are ignored or not whatever the parent does, as the system writes them."""
 _log = logging.getLogger(__name__)
 
 
@@ -87,8 +92,16 @@ class Forked:
 class Zygote:
     """A zygote and the processes it has forked. All of it happens on the pool's I/O thread."""
 
-    def __init__(self, process: Popen[bytes], end: socket.socket, said: int, stands_for: object):
+    def __init__(
+        self,
+        process: Popen[bytes],
+        end: socket.socket,
+        said: int,
+        stands_for: object,
+        ready_limit_s: float,
+    ):
         self._process = process
+        self._ready_limit_s = ready_limit_s
         self._said = said
         self._stands_for = stands_for
         self._lines = Lines(end)
@@ -101,37 +114,30 @@ class Zygote:
         self._children: dict[int, Forked] = {}
 
     @classmethod
-    def start(cls, python: str, folder: str) -> Zygote | None:
+    def start(cls, plan: Plan) -> Zygote | None:
         """Start one, which takes some milliseconds; None where there can be none.
 
         The thread that calls this must live as long as the workers: they end with it.
         """
-        if sys.platform != "linux" or not hasattr(os, "pidfd_open") or not Path(folder).is_dir():
-            return None
-        ours, theirs = socket.socketpair()
-        said = os.memfd_create("zygote")
         environment = {**os.environ, **HashSeed.environment()}
-        stands_for = _inherited(environment, folder)
+        stands_for = _inherited(environment, plan.cwd)
+        if not plan.forks or sys.platform != "linux" or stands_for is None:
+            return None
+        limit_s = min(READY_LIMIT_S, plan.settings.start_limit_s)
         try:
-            process = Popen(  # noqa: S603 - our own program
-                [python, str(WORKER_PROGRAM), "--zygote", str(theirs.fileno())],
-                stdin=DEVNULL,
-                stdout=DEVNULL,
-                stderr=said,
-                pass_fds=(theirs.fileno(),),
-                env={**environment, "JPY_PARENT_PID": str(os.getpid())},
-                cwd=folder,
-                start_new_session=True,
-            )
+            with ExitStack() as on_failure:
+                ours, theirs = socket.socketpair()
+                on_failure.callback(ours.close)
+                said = os.memfd_create("zygote")
+                on_failure.callback(os.close, said)
+                with theirs:
+                    process = _start(plan, environment, theirs.fileno(), said)
+                on_failure.pop_all()
         except OSError as error:
             _log.info("there is no zygote, workers are started plainly: %s", error)
-            ours.close()
-            os.close(said)
             return None
-        finally:
-            theirs.close()
         ours.settimeout(_SEND_LIMIT_S)
-        return cls(process, ours, said, stands_for)
+        return cls(process, ours, said, stands_for, limit_s)
 
     @property
     def pid(self) -> int:
@@ -155,7 +161,7 @@ class Zygote:
             return None
         forked: Forked | None = None
         try:
-            await asyncio.wait_for(self._ready.wait(), READY_LIMIT_S)
+            await asyncio.wait_for(self._ready.wait(), self._ready_limit_s)
             number = next(self._numbers)
             answer = self._answers[number] = asyncio.get_running_loop().create_future()
             if self._usable:
@@ -268,12 +274,30 @@ class Zygote:
         return lines[-1].strip() if lines else ""
 
 
+def _start(plan: Plan, environment: dict[str, str], socket_fd: int, said: int) -> Popen[bytes]:
+    return Popen(  # noqa: S603 - our own program
+        [plan.python, str(WORKER_PROGRAM), "--zygote", str(socket_fd)],
+        stdin=DEVNULL,
+        stdout=DEVNULL,
+        stderr=said,
+        pass_fds=(socket_fd,),
+        env={**environment, "JPY_PARENT_PID": str(os.getpid())},
+        cwd=plan.cwd,
+        start_new_session=True,
+    )
+
+
 def _inherited(environment: Mapping[str, str], folder: str) -> object:
-    """Return what a process started now would take from home, and a forked one would not."""
+    """Return what a process started now would take from home, and a forked one would not.
+
+    None where it cannot be told.
+    """
     early = {k: v for k, v in environment.items() if k.startswith(_READ_EARLY)}
-    status = Path("/proc/thread-self/status").read_text(encoding="utf-8").splitlines()
-    fields = dict(line.split(":\t", 1) for line in status if ":\t" in line)
-    set_by_all = {signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ}
-    ignored = int(fields["SigIgn"], 16) & ~sum(1 << (n - 1) for n in set_by_all)
-    limits = Path("/proc/self/limits").read_bytes()
-    return early, folder, ignored, [fields[name] for name in _PASSED_ON], limits
+    try:
+        status = Path("/proc/thread-self/status").read_text(encoding="utf-8").splitlines()
+        fields = dict(line.split(":\t", 1) for line in status if ":\t" in line)
+        ignored = int(fields["SigIgn"], 16) & ~_SET_BY_ALL
+        limits = Path("/proc/self/limits").read_bytes()
+        return early, folder, ignored, [fields[name] for name in _PASSED_ON], limits
+    except (OSError, KeyError):
+        return None
