@@ -3,7 +3,9 @@
 What home imports, statements that run ahead will need: a library takes longer to import than most
 statements to run. What a cell begins by importing is passed on when it begins, so that a worker has
 it about when home has; what another import statement names when home has run it; what a function, a
-magic or a library loaded by itself is found after the cell. The rule: libraries only, which do the
+magic or a library loaded by itself is found after the cell. What is known to stand a fork, the
+pool's zygote imports beside home, once, and workers that have been given nothing are forked anew
+when it is done; until then nothing is posted to any. The rule: libraries only, which do the
 same wherever they are imported; a user's own file, or what draws, is imported where and when a
 statement says so.
 """
@@ -34,24 +36,41 @@ _OF_KERNELS = frozenset(
     }
 )
 """What a kernel loads for itself: nothing that a statement needs, unless it imports it."""
+_STAND_FORKS = frozenset(
+    {
+        *("numpy", "pandas", "scipy", "sklearn", "statsmodels", "patsy", "skimage", "PIL", "pywt"),
+        *("sympy", "mpmath", "networkx", "joblib", "threadpoolctl", "dateutil", "pytz"),
+    }
+)
+"""Libraries whose workers may be forked after the import: no thread of theirs is in the way."""
 _DEBUGGERS = ("pydev", "_pydev")
 
 
 class Preloads:
     """What workers import, and which of them are at it.
 
-    `post(worker, modules)` has a worker import them. Any thread may call.
+    `post(worker, modules)` has a worker import them; `prepare(modules)` has the zygote do so, and
+    returns False if it cannot. Any thread may call.
     """
 
-    def __init__(self, post: Callable[[Place, tuple[str, ...]], None]):
+    def __init__(
+        self,
+        post: Callable[[Place, tuple[str, ...]], None],
+        prepare: Callable[[tuple[str, ...]], bool],
+    ):
         self._post = post
+        self._prepare = prepare
+        self._awaited = False
+        """The zygote imports."""
+        self._replaced: set[Place] = set()
+        """The workers that are to come up anew."""
         self._modules: dict[str, None] = {}
         self._named: dict[str, None] = {}
         self._known: set[str] = set()
         """The modules that were looked at, whatever became of them."""
         self._importing: Counter[Place] = Counter()
         self._queue: deque[tuple[Place, tuple[str, ...]]] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -67,7 +86,12 @@ class Preloads:
 
     def is_importing(self, worker: Place) -> bool:
         """Whether the worker is not to be given anything else yet."""
-        return self._importing[worker] > 0
+        return self._awaited or worker in self._replaced or self._importing[worker] > 0
+
+    def began(self) -> None:
+        """A pool starts: what was announced before there was one, its zygote may import."""
+        with self._lock:
+            self._ask(self.modules)
 
     def announced(self, nodes: Iterable[ast.stmt], workers: Iterable[Place]) -> None:
         """A cell with these statements begins: pass on what its first ones are to import.
@@ -86,7 +110,18 @@ class Preloads:
                 break
         modules = tuple(dict.fromkeys(m for m in found if m not in self._modules))
         self._named |= dict.fromkeys(modules)
-        self._spread(modules, workers)
+        with self._lock:
+            self._ask(modules)
+            self._spread(modules, workers)
+
+    def prepared(self, replaced: Iterable[Place], workers: Iterable[Place]) -> None:
+        """The zygote has imported; those that are not replaced have to do it themselves."""
+        with self._lock:
+            self._awaited = False
+            self._replaced.update(replaced)
+            for worker in workers:
+                if worker not in self._replaced and self._modules:
+                    self._add(worker, self.modules)
 
     def imported(self, node: ast.Import | ast.ImportFrom, workers: Iterable[Place]) -> None:
         """Home ran an import."""
@@ -102,8 +137,10 @@ class Preloads:
 
     def came_up(self, worker: Place) -> None:
         """A worker is there that has imported nothing."""
-        if self._modules:
-            self._add(worker, self.modules)
+        with self._lock:
+            if self._modules and not self._awaited:
+                self._add(worker, self.modules)
+            self._replaced.discard(worker)
 
     def done(self, worker: Place) -> None:
         """A worker has imported what it was given first."""
@@ -116,8 +153,10 @@ class Preloads:
                 if was_next:
                     self._post_next()
 
-    def lost(self, worker: Place) -> None:
-        """A worker has ended."""
+    def lost(self, worker: Place, *, final: bool = False) -> None:
+        """A worker has ended; `final`: no other takes its place."""
+        if final:
+            self._replaced.discard(worker)
         while any(place == worker for place, _ in self._queue):
             self.done(worker)
 
@@ -126,11 +165,19 @@ class Preloads:
         with self._lock:
             self._queue.clear()
             self._importing.clear()
+            self._replaced.clear()
+            self._awaited = False
+
+    def _ask(self, modules: tuple[str, ...]) -> None:
+        apt = tuple(m for m in modules if m.partition(".")[0] in _STAND_FORKS)
+        if apt and not self._awaited:
+            self._awaited = self._prepare(apt)
 
     def _spread(self, modules: tuple[str, ...], workers: Iterable[Place]) -> None:
-        self._modules |= dict.fromkeys(modules)
-        for worker in workers if modules else ():
-            self._add(worker, modules)
+        with self._lock:
+            self._modules |= dict.fromkeys(modules)
+            for worker in workers if modules and not self._awaited else ():
+                self._add(worker, modules)
 
     def _add(self, worker: Place, modules: tuple[str, ...]) -> None:
         # one worker imports at a time: the user's own code runs meanwhile, and needs a core

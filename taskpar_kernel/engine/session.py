@@ -57,6 +57,7 @@ from taskpar_kernel.model.messages import (
     Output,
     Preload,
     Preloaded,
+    Prepared,
     Ready,
     Received,
     Script,
@@ -129,7 +130,7 @@ class Session:
         self._thread: threading.Thread | None = None
         self._warned = False
         self._modules = 0
-        self._preloads = Preloads(self._preload)
+        self._preloads = Preloads(self._preload, self._prepare)
         self._text = ""
         self._declined: tuple[Refusal | None, CellFacts | None] = (None, None)
         """Why the present cell runs as it is; or the facts that tell."""
@@ -172,6 +173,7 @@ class Session:
         self.segments = Segments(pool.segments or None, "home", most_bytes)
         self._sweeping = Sweeping(self.segments, pool.call_later)
         self.pool = pool
+        self._preloads.began()
         self._get_ready()
         self.memory.start(self.costs.take_unsaved, lambda: self._cell is not None)
 
@@ -447,6 +449,12 @@ class Session:
         if self.pool is not None:
             self.pool.post(worker, Script((Preload(modules, providers.around_imports()),)))
 
+    def _prepare(self, modules: tuple[str, ...]) -> bool:
+        if self.pool is None or self.settings.eager:  # eager: no worker is kept waiting
+            return False
+        self.pool.prepare(modules, providers.around_imports())
+        return True
+
     def free_workers(self) -> frozenset[Place]:
         """Return the workers that are up and not busy importing."""
         if self.pool is None:
@@ -458,7 +466,7 @@ class Session:
 
     def are_importing(self) -> bool:
         """Whether a worker is still busy with what home has imported."""
-        return self.pool is not None and any(map(self._preloads.is_importing, self.pool.ready))
+        return self.pool is not None and any(map(self._preloads.is_importing, self.pool.places))
 
     def is_held(self, worker: Place) -> bool:
         """Whether the worker still runs what was given up, and does not let go of it."""
@@ -475,6 +483,10 @@ class Session:
             self._preloads.came_up(event.worker)
         elif isinstance(event, Preloaded):
             self._preloads.done(event.worker)
+        elif isinstance(event, Prepared):
+            self._preloads.prepared(
+                event.replaced, self.pool.ready if self.pool is not None else ()
+            )
         elif isinstance(event, Received):
             cell = self._cell
             if cell is not None:
@@ -506,7 +518,7 @@ class Session:
 
     def _lost(self, event: Lost) -> None:
         self._running.pop(event.worker, None)
-        self._preloads.lost(event.worker)
+        self._preloads.lost(event.worker, final=event.final)
         for attempt in tuple(self._attempts.values()):
             if attempt.worker == event.worker and attempt.finished is None:
                 attempt.gone = True

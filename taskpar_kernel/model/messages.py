@@ -360,6 +360,16 @@ class Preloaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """The zygote has imported what it was told to, or could not.
+
+    `replaced`: the workers that had been given nothing, and are being forked anew.
+    """
+
+    replaced: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """A worker's process ended; `why` tells how (signal or exit code).
 
@@ -386,7 +396,17 @@ class Output:
 
 
 Event = (
-    Ready | Started | AtGate | Finished | Received | TimedOut | Preloaded | Lost | Output | Value
+    Ready
+    | Started
+    | AtGate
+    | Finished
+    | Received
+    | TimedOut
+    | Preloaded
+    | Prepared
+    | Lost
+    | Output
+    | Value
 )
 
 ITEMS_NAME = "__taskpar_items__"

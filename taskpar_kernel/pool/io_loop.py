@@ -29,6 +29,8 @@ from taskpar_kernel.model.messages import (
     Lost,
     Packed,
     Peer,
+    Preload,
+    Prepared,
     Ready,
     Received,
     Script,
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
 GRACE_S = 0.05
 POLITE_S = 0.35
 KILL_S = 0.5
+WORTH_S = 0.3
+"""What importing must have taken for a worker to be replaced by one that need not do it."""
 _log = logging.getLogger(__name__)
 
 
@@ -128,12 +132,14 @@ class IoLoop:
         for instruction in script.instructions:
             if isinstance(instruction, Send):
                 self._transfers.asked(instruction.key, place, instruction.targets, instruction.name)
+        member.given |= not all(isinstance(each, Preload) for each in script.instructions)
         member.send(frames)
 
     def send(self, place: Place, incarnation: int, frames: Frames) -> None:
         """Send any other message to the process it was meant for."""
         member = self._members[place]
         if not self._misses(member, incarnation):
+            member.given = True
             member.send(frames)
 
     def signal(self, place: Place, number: int) -> None:
@@ -158,6 +164,26 @@ class IoLoop:
             member.asked_to_end = "it was restarted"
             self.signal(place, signal.SIGKILL)
 
+    def prepare(self, modules: tuple[str, ...], around: dict[str, Any]) -> None:
+        """Have workers forked with these modules from now on; `Prepared` tells when they are."""
+        self._keep(self._loop.create_task(self._prepare(modules, around)))
+
+    async def _prepare(self, modules: tuple[str, ...], around: dict[str, Any]) -> None:
+        forking = self._launches - {asyncio.current_task()}
+        if forking:  # they come up before, and are there for what needs no library
+            await asyncio.wait(forking)
+        took_s = 0.0
+        if self._zygote is not None and self._untouched():
+            took_s = await self._zygote.import_ahead(modules, around)
+        replaced = self._untouched() if took_s > WORTH_S and not self._closing else []
+        for member in replaced:
+            self.restart(member.place)
+        self._tell(Prepared(tuple(member.place for member in replaced)))
+
+    def _untouched(self) -> list[Member]:
+        """Return those that were given nothing but imports: another may take their place."""
+        return [m for m in self._members.values() if m.process is not None and not m.given]
+
     def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
         """Call back after so many seconds."""
         self._loop.call_later(delay_s, call)
@@ -173,7 +199,9 @@ class IoLoop:
     def _start(self, member: Member) -> None:
         member.state = STARTING
         self._publish(member)
-        task = self._loop.create_task(self._launch(member))
+        self._keep(self._loop.create_task(self._launch(member)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._launches.add(task)
         task.add_done_callback(self._launches.discard)
 
@@ -222,9 +250,7 @@ class IoLoop:
         expected = member.asked_to_end == "it was restarted"
         may_restart = member.lose(expected=expected)
         self._publish(member)
-        task = self._loop.create_task(process.clean_up())
-        self._launches.add(task)
-        task.add_done_callback(self._launches.discard)
+        self._keep(self._loop.create_task(process.clean_up()))
         self._tell_peers(Peer(member.place, ""))
         self._transfers.forget_target(member.place)
         self._endings.lost(member.place)

@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil  # type: ignore[import-untyped]
 
@@ -194,6 +194,14 @@ class WorkerPool:
         """Replace the process of `worker`; unlike deaths, these are not counted."""
         self._check(worker)
         self._submit(lambda loop: loop.restart(worker))
+
+    def prepare(self, modules: tuple[str, ...], around: dict[str, Any]) -> None:
+        """Have the zygote import `modules`, so that workers are forked with them from now on.
+
+        `around` is what home's ambient state is as far as an import may look at it. `Prepared`
+        tells when it is done, and which workers, given nothing but imports so far, are replaced.
+        """
+        self._submit(lambda loop: loop.prepare(modules, around))
 
     def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
         """Call back on the I/O thread, unless the pool is closed before."""

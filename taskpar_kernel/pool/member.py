@@ -40,6 +40,8 @@ class Member:
     outputs: Reader | None = None
     since_s: float = 0.0
     asked_to_end: str = ""
+    given: bool = False
+    """Something else than an import was posted to the present process."""
     _writer: Writer | None = None
     _outbox: list[Frames] = field(default_factory=list)
     _deaths_s: deque[float] = field(default_factory=deque)
@@ -75,7 +77,7 @@ class Member:
                 end.close()
         self._writer = self.outputs = self.process = None
         self._outbox.clear()
-        self.address = ""
+        self.address, self.given = "", False
         self.asked_to_end = ""
         self.state = GONE
         self.incarnation += 1

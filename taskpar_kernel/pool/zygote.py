@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from subprocess import DEVNULL, Popen, TimeoutExpired
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 WORKER_PROGRAM = Path(__file__).resolve().parent.parent / "worker" / "__main__.py"
 READY_LIMIT_S = 10.0
 ANSWER_LIMIT_S = 5.0
+IMPORT_LIMIT_S = 30.0
 _SEND_LIMIT_S = 1.0
 _END_LIMIT_S = 0.3
 _READ_EARLY = (
@@ -93,15 +94,11 @@ class Zygote:
     """A zygote and the processes it has forked. All of it happens on the pool's I/O thread."""
 
     def __init__(
-        self,
-        process: Popen[bytes],
-        end: socket.socket,
-        said: int,
-        stands_for: object,
-        ready_limit_s: float,
+        self, plan: Plan, process: Popen[bytes], end: socket.socket, said: int, stands_for: object
     ):
+        self._folder = plan.cwd
+        self._ready_limit_s = min(READY_LIMIT_S, plan.settings.start_limit_s)
         self._process = process
-        self._ready_limit_s = ready_limit_s
         self._said = said
         self._stands_for = stands_for
         self._lines = Lines(end)
@@ -110,6 +107,7 @@ class Zygote:
         self._usable, self._is_up = True, False
         self._stopping = self._closed = False
         self._numbers = count(1)
+        self._imported_s = 0.0
         self._answers: dict[int, asyncio.Future[Forked | None]] = {}
         self._children: dict[int, Forked] = {}
 
@@ -119,11 +117,10 @@ class Zygote:
 
         The thread that calls this must live as long as the workers: they end with it.
         """
-        environment = {**os.environ, **HashSeed.environment()}
+        environment = _environment()
         stands_for = _inherited(environment, plan.cwd)
         if not plan.forks or sys.platform != "linux" or stands_for is None:
             return None
-        limit_s = min(READY_LIMIT_S, plan.settings.start_limit_s)
         try:
             with ExitStack() as on_failure:
                 ours, theirs = socket.socketpair()
@@ -137,12 +134,7 @@ class Zygote:
             _log.info("there is no zygote, workers are started plainly: %s", error)
             return None
         ours.settimeout(_SEND_LIMIT_S)
-        return cls(process, ours, said, stands_for, limit_s)
-
-    @property
-    def pid(self) -> int:
-        """The zygote's process."""
-        return self._process.pid
+        return cls(plan, process, ours, said, stands_for)
 
     def serve(self, loop: asyncio.AbstractEventLoop) -> None:
         """Listen to it, from now on."""
@@ -162,17 +154,36 @@ class Zygote:
         forked: Forked | None = None
         try:
             await asyncio.wait_for(self._ready.wait(), self._ready_limit_s)
-            number = next(self._numbers)
-            answer = self._answers[number] = asyncio.get_running_loop().create_future()
             if self._usable:
+                number = next(self._numbers)
+                answer = self._answers[number] = asyncio.get_running_loop().create_future()
                 self._say("fork", number, arguments, dict(environment), folder, errors)
-            if self._usable:
                 forked = await asyncio.wait_for(answer, ANSWER_LIMIT_S)
         except TimeoutError:
             self._give_up("it does not answer")
         if forked is None and self._stopping:
             raise PoolError("the pool is closed")
         return forked
+
+    async def import_ahead(self, modules: tuple[str, ...], around: dict[str, Any]) -> float:
+        """Have it import `modules`; return how many seconds that took, 0 if none can be forked."""
+        self._imported_s = 0.0
+        if not self._stands_for_home():
+            return 0.0
+        path = [entry for entry in around["path"] if isinstance(entry, str)]  # no other counts
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ready.wait(), self._ready_limit_s)
+            if self._usable:
+                self._ready.clear()
+                self._say("import", modules, around | {"path": path})
+                await asyncio.wait_for(self._ready.wait(), IMPORT_LIMIT_S)
+        if not self._ready.is_set():
+            self._give_up("it does not come back from an import")
+        return self._imported_s if self._stands_for_home() else 0.0
+
+    def _stands_for_home(self) -> bool:
+        inherited = _inherited(_environment(), self._folder)
+        return self._usable and inherited == self._stands_for
 
     def stop(self) -> None:
         """Fork nothing any more; who waits for it is told."""
@@ -205,6 +216,9 @@ class Zygote:
         for kind, *rest in messages:
             if kind == "ready":
                 self._is_up = True
+                self._ready.set()
+            elif kind == "imported":
+                self._imported_s = rest[0]
                 self._ready.set()
             elif kind == "forked":
                 self._forked(*rest)
@@ -272,6 +286,11 @@ class Zygote:
         os.lseek(self._said, 0, os.SEEK_SET)
         lines = os.read(self._said, 65536).decode("utf-8", "replace").strip().splitlines()
         return lines[-1].strip() if lines else ""
+
+
+def _environment() -> dict[str, str]:
+    """Return what a worker is started with."""
+    return {**os.environ, **HashSeed.environment()}
 
 
 def _start(plan: Plan, environment: dict[str, str], socket_fd: int, said: int) -> Popen[bytes]:

@@ -3,13 +3,18 @@
 Theory of operation. Home starts it once, as it would a worker (`python worker/__main__.py --zygote
 DESCRIPTOR`), and says by the socket what it wants:
 
-    home:    fork NUMBER ARGUMENTS ENVIRONMENT FOLDER ERRORS   take PID
-    zygote:  ready   forked NUMBER PID   refused NUMBER WHY    ended PID CODE
+    home:    fork NUMBER ARGUMENTS ENVIRONMENT FOLDER ERRORS   import MODULES AROUND   take PID
+    zygote:  ready   forked NUMBER PID   refused NUMBER WHY   imported SECONDS   ended PID CODE
 
 `serve` returns in the forked children only, where everything is as if the interpreter had just been
 started with these arguments; so a child goes on as a worker that was started plainly. The zygote
 waits for the end of its children, ends what they leave in their groups, and tells home; it takes
 their exit codes when home says so, and until then home may use the pid.
+
+It may import libraries too, as home does and where home does (`around` is home's folder, path and
+environment), so that workers are forked with them. Home asks only for some that are known to stand
+it. Their pools of threads end at a fork and begin again when they are needed, which a fork of
+nothing brings about; and generators of random numbers that they keep are seeded anew in each child.
 
 The rule: a fork copies one thread and what the others held stays locked, so there is a fork only
 while this process has a single thread. It has no zmq context, no event loop and no handler of a
@@ -25,12 +30,14 @@ import signal
 import socket
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from taskpar_kernel.ambient import providers
 from taskpar_kernel.transport.lines import Lines
 
 _LATER = (
@@ -39,6 +46,14 @@ _LATER = (
     *("tornado.platform.asyncio", "unicodedata"),
 )
 """What a worker imports while it starts, beside what `worker.app` has imported."""
+
+
+_DRAWING = frozenset({"numpy.random", "sympy.core.random"})
+"""Modules that keep a generator, and a function `seed` for it; `random` does that by itself."""
+_NEVER = frozenset(
+    {"dask.distributed", "distributed", "jax", "polars", "pyarrow", "ray", "tensorflow", "torch"}
+)
+"""What does not stand a fork, even while it has no threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,8 @@ class Zygote:
         for kind, *rest in messages:
             if kind == "take":
                 os.waitpid(rest[0], 0)
+            elif kind == "import":
+                self._home.send("imported", _import_ahead(*rest))
             elif self._fork(_Request(*rest)):
                 return True
         return False
@@ -124,6 +141,8 @@ class Zygote:
         sys.argv[:] = request.arguments
         sys.orig_argv[:] = [sys.orig_argv[0], *request.arguments]
         gc.enable()
+        for name in _DRAWING & sys.modules.keys():
+            sys.modules[name].seed()
 
     def _ended(self, descriptor: int) -> None:
         """End what a child has left in its group, and tell how it ended."""
@@ -147,12 +166,40 @@ def serve(descriptor: int) -> None:
     Zygote(descriptor).serve()
 
 
+def _import_ahead(modules: list[str], around: dict[str, Any]) -> float:
+    """Import `modules`, what cannot be imported excepted; return the seconds that took.
+
+    That is 0 if this process cannot be forked any more.
+    """
+    begin_s, own = time.monotonic(), providers.around_imports()
+    try:
+        providers.restore(around)
+        for module in modules:
+            with suppress(Exception):
+                import_module(module)
+    except OSError:  # home's folder is gone
+        pass
+    finally:
+        providers.restore(own)
+    gc.freeze()
+    if (child := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    try:
+        _be_alone()
+    except RuntimeError:
+        return 0.0
+    return time.monotonic() - begin_s
+
+
 def _be_alone() -> None:
-    """Make sure that this process has one thread.
+    """Make sure that this process can be forked.
 
     Raises:
-        RuntimeError: it has more.
+        RuntimeError: it has more than one thread, or a library that does not stand it.
     """
+    if found := _NEVER & sys.modules.keys():
+        raise RuntimeError(f"the zygote has imported {', '.join(sorted(found))}")
     threads = tuple(Path("/proc/self/task").iterdir())
     if threading.active_count() != 1 or len(threads) != 1:
         raise RuntimeError(f"the zygote has {len(threads)} threads")

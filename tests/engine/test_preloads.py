@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from taskpar_kernel.engine import preloads
 from taskpar_kernel.engine.preloads import Preloads
 from taskpar_kernel.model.ids import Place
 
@@ -17,11 +18,20 @@ ONE, TWO = Place(1), Place(2)
 
 
 class Posted:
-    """A `Preloads`, and what it posted."""
+    """A `Preloads`, what it posted, and what it asked a zygote for, if there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_zygote: bool = False) -> None:
         self.posts: list[tuple[Place, tuple[str, ...]]] = []
-        self.preloads = Preloads(lambda worker, modules: self.posts.append((worker, modules)))
+        self.asked: list[tuple[str, ...]] = []
+        self.has_zygote = has_zygote
+        self.preloads = Preloads(
+            lambda worker, modules: self.posts.append((worker, modules)), self._prepare
+        )
+
+    def _prepare(self, modules: tuple[str, ...]) -> bool:
+        if self.has_zygote:
+            self.asked.append(modules)
+        return self.has_zygote
 
     def imports(self, text: str) -> None:
         node = ast.parse(text).body[0]
@@ -155,6 +165,63 @@ def test_what_was_loaded_without_a_statement(tmp_path: Path, monkeypatch: pytest
     assert posted.preloads.told[0] == "json"
     assert "seldom" in posted.preloads.told
     assert "seldom.inner" not in posted.preloads.told
+
+
+@pytest.fixture
+def of_a_table(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries that are installed: `to_come` stands a fork, `other` is not known to."""
+    (installed / "other.py").write_text("")
+    monkeypatch.setattr(preloads, "_STAND_FORKS", frozenset({"to_come", "json"}))
+
+
+@pytest.mark.usefixtures("of_a_table")
+def test_the_zygote_imports_what_stands_a_fork_and_nothing_is_posted_meanwhile() -> None:
+    posted = Posted(has_zygote=True)
+    posted.begins("import to_come.inner, other, to_come")
+    posted.imports("import decimal")
+    posted.preloads.came_up(TWO)
+    assert posted.asked == [("to_come.inner", "to_come")]
+    assert posted.posts == []
+    assert posted.preloads.is_importing(ONE)
+    assert posted.preloads.is_importing(TWO)
+
+
+@pytest.mark.usefixtures("of_a_table")
+def test_who_is_replaced_is_given_all_when_it_has_come_up_and_the_others_at_once() -> None:
+    posted = Posted(has_zygote=True)
+    posted.begins("import to_come, other")
+    posted.preloads.prepared((ONE,), (ONE, TWO))
+    modules = ("to_come", "other")
+    assert posted.posts == [(TWO, modules)]
+    posted.preloads.done(TWO)
+    assert not posted.preloads.is_importing(TWO)
+    posted.preloads.lost(ONE)
+    assert posted.preloads.is_importing(ONE)
+    posted.preloads.came_up(ONE)
+    assert posted.posts[1:] == [(ONE, modules)]
+    posted.preloads.done(ONE)
+    assert not posted.preloads.is_importing(ONE)
+
+
+@pytest.mark.usefixtures("of_a_table")
+def test_who_does_not_come_up_again_imports_nothing() -> None:
+    posted = Posted(has_zygote=True)
+    posted.begins("import to_come")
+    posted.preloads.prepared((ONE,), (ONE,))
+    posted.preloads.lost(ONE, final=True)
+    assert not posted.preloads.is_importing(ONE)
+
+
+@pytest.mark.usefixtures("of_a_table")
+def test_what_was_announced_before_there_was_a_pool() -> None:
+    posted = Posted()
+    posted.begins("import to_come, other")
+    posted.preloads.done(ONE)
+    posted.has_zygote = True
+    posted.preloads.began()
+    assert posted.asked == [("to_come",)]
+    posted.preloads.all_lost()
+    assert not posted.preloads.is_importing(ONE)
 
 
 def test_what_a_debugger_loads_stays_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -16,9 +16,19 @@ import psutil
 import pytest
 from pool_fronts import LIMIT_S, alive
 
+from taskpar_kernel.ambient import providers
 from taskpar_kernel.model.ids import Place, Ticket
-from taskpar_kernel.model.messages import Event, Finished, Lost, Output, Ready, Run, Script
-from taskpar_kernel.pool import zygote
+from taskpar_kernel.model.messages import (
+    Event,
+    Finished,
+    Lost,
+    Output,
+    Prepared,
+    Ready,
+    Run,
+    Script,
+)
+from taskpar_kernel.pool import io_loop, zygote
 from taskpar_kernel.pool.link import WorkerPool
 from taskpar_kernel.settings import Settings
 
@@ -305,5 +315,129 @@ def test_closing_while_it_starts() -> None:
 def test_a_terminal_or_an_interrupt_of_home_does_not_reach_it(forked: Workers) -> None:
     with suppress(ProcessLookupError):
         os.killpg(forked.zygote.pid, signal.SIGINT)
+    forked.again(ONE, lambda: forked.pool.restart(ONE))
+    assert forked.is_forked(ONE)
+
+
+# Libraries that it imports --------------------------------------------------------------------
+
+
+LIBRARY = """
+import os, sys
+mode, here, path = os.environ.get("LOOKS_MODE"), os.getcwd(), list(sys.path)
+"""
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a library `looks`; importing it is worth a worker however fast it is."""
+    monkeypatch.setattr(io_loop, "WORTH_S", 0.0)
+    (tmp_path / "looks.py").write_text(LIBRARY)
+    return tmp_path
+
+
+def around(folder: Path) -> dict[str, Any]:
+    """Return home's folder, path and environment as they are while it imports."""
+    state = providers.around_imports()
+    environ = {**state["environ"], "LOOKS_MODE": "fast"}
+    return state | {"cwd": str(folder), "path": [str(folder), *sys.path], "environ": environ}
+
+
+IMPORTED = "import sys\nprint('looks' in sys.modules)"
+
+
+def test_workers_that_were_given_nothing_are_forked_anew_with_it(
+    forked: Workers, library: Path
+) -> None:
+    plain = forked.tell(TWO, f"{SURROUNDINGS}\n{IMPORTED}")  # and so it was given something
+    forked.pool.prepare(("looks", "nowhere"), around(library))
+    assert forked.until(Prepared).replaced == (ONE,)
+    assert forked.until(Lost, worker=ONE).why == "it was restarted"
+    forked.until(Ready, worker=ONE)
+    assert forked.is_forked(ONE)
+    assert forked.tell(TWO, IMPORTED) == "False\n"
+    assert forked.tell(ONE, SURROUNDINGS) == plain.replace("False\n", "")
+    assert forked.tell(ONE, IMPORTED) == "True\n"
+    code = "import looks\nprint(looks.mode, looks.here, looks.path[0])"
+    assert forked.tell(ONE, code) == f"fast {library} {library}\n"
+
+
+SURROUNDINGS = """
+import os, sys
+of_pytest = os.environ.pop("PYTEST_CURRENT_TEST")
+print(os.getcwd(), sys.path, sorted(os.environ.items()))
+"""
+
+
+def test_an_import_that_is_quick_replaces_nobody(forked: Workers, library: Path, monkeypatch):
+    monkeypatch.setattr(io_loop, "WORTH_S", LIMIT_S)
+    forked.pool.prepare(("looks",), around(library))
+    assert forked.until(Prepared).replaced == ()
+
+
+def test_without_a_zygote_nobody_is_replaced(start: Callable[..., Workers], library: Path) -> None:
+    workers = start(1, forks=False)
+    workers.pool.prepare(("looks",), around(library))
+    assert workers.until(Prepared).replaced == ()
+
+
+SPOILING = {
+    "a thread": "import threading\nthreading.Timer(1000, print).start()",
+    "a library that does not stand it": "import sys\nsys.modules['torch'] = sys",
+}
+
+
+@pytest.mark.parametrize("text", SPOILING.values(), ids=SPOILING.keys())
+def test_what_keeps_a_zygote_from_forking_makes_starts_plain(
+    forked: Workers, library: Path, text: str
+) -> None:
+    (library / "looks.py").write_text(text)
+    forked.pool.prepare(("looks",), around(library))
+    assert forked.until(Prepared).replaced == ()
+    forked.again(ONE, lambda: forked.pool.restart(ONE))
+    assert not forked.is_forked(ONE)
+    assert forked.tell(TWO, IMPORTED) == "False\n"
+
+
+def test_a_zygote_that_dies_of_an_import(forked: Workers, library: Path) -> None:
+    (library / "looks.py").write_text("import os\nos._exit(3)")
+    forked.pool.prepare(("looks",), around(library))
+    assert forked.until(Prepared).replaced == ()
+    for _ in (ONE, TWO):
+        forked.until(Lost)
+    for _ in (ONE, TWO):
+        forked.until(Ready)
+    assert forked.tell(TWO, IMPORTED) == "False\n"
+
+
+USES = """
+import numpy, threading
+from sklearn.ensemble import RandomForestClassifier
+table = numpy.arange(640_000.0).reshape(800, 800) % 7
+product = table @ table
+forest = RandomForestClassifier(n_estimators=8, n_jobs=2, random_state=1)
+given, wanted = table[:, :20], table[:, 30] > 3
+print(product.sum(), forest.fit(given, wanted).score(given, wanted))
+"""
+
+
+def test_libraries_with_threads_work_in_forked_workers(
+    forked: Workers, start: Callable[..., Workers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(io_loop, "WORTH_S", 0.0)
+    forked.pool.prepare(("numpy", "sklearn.ensemble"), around(Path.cwd()))
+    assert forked.until(Prepared).replaced == (ONE, TWO)
+    for _ in (ONE, TWO):
+        forked.until(Ready)
+    assert forked.is_forked(ONE)
+    draw = "import numpy\nprint(numpy.random.rand())"
+    assert forked.tell(ONE, draw) != forked.tell(TWO, draw)
+    results = [
+        forked.tell(ONE, USES),
+        forked.tell(TWO, USES),
+        start(1, forks=False).tell(ONE, USES),
+    ]
+    assert len(set(results)) == 1
     forked.again(ONE, lambda: forked.pool.restart(ONE))
     assert forked.is_forked(ONE)
