@@ -85,6 +85,8 @@ class IoLoop:
         self._members = {Place(n): Member(Place(n)) for n in range(1, plan.workers + 1)}
         self._transfers = Transfers()
         self._closing = False
+        self._early: list[Letter] = []
+        """What was said by workers that are still being launched, as far as home knows."""
         self._launches: set[asyncio.Task[None]] = set()
 
     def run(self) -> None:
@@ -222,6 +224,9 @@ class IoLoop:
                 self._give_up(member, f"{type(error).__name__}: {error}")
             return
         member.process = process
+        early, self._early = self._early, []
+        for letter in early:
+            self._take(letter)
         process.watch(self._loop, partial(self._ended, member, process))
         self._publish(member)
         limit_s = self._plan.settings.start_limit_s
@@ -294,7 +299,11 @@ class IoLoop:
 
     def _take(self, letter: Letter) -> None:
         member = self._members.get(letter.sender)
-        if member is None or letter.incarnation != member.incarnation or member.process is None:
+        if member is None or letter.incarnation != member.incarnation:
+            return
+        if member.process is None:
+            # a forked worker may be up before `_launch` has gone on
+            self._early.append(letter)
             return
         event: Any = letter.message
         if isinstance(event, Ready):

@@ -227,8 +227,10 @@ class Service:
         elif isinstance(instruction, Forget):
             self._forget(instruction.keys)
         elif isinstance(instruction, Preload):
-            self._attempts.preload(instruction)
-            self._out.tell(Preloaded(self._place))
+            try:
+                self._attempts.preload(instruction)
+            finally:  # home gives it nothing before
+                self._out.tell(Preloaded(self._place))
 
     def _forget(self, keys: tuple[Key, ...]) -> None:
         """Nobody will ask for these bundles: drop them, and what they take."""

@@ -7,6 +7,8 @@ import os
 import queue
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -253,6 +255,32 @@ def test_workers_end_with_their_zygote_and_are_started_plainly(forked: Workers) 
     assert not any(alive(process.pid) for process in old)
     assert not forked.is_forked(ONE)
     assert forked.tell(TWO, "print(1)") == "1\n"
+
+
+def test_a_worker_that_is_up_before_home_knows_its_pid() -> None:
+    """Its first word is in the inbox when home hears from the zygote that it was forked."""
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    pause = threading.Event()
+
+    def keep_home_from_listening() -> None:
+        log, end_s = Path(pool.folder, "w1-2.log"), time.monotonic() + LIMIT_S / 3
+        while not (log.exists() and "ready" in log.read_text()) and time.monotonic() < end_s:
+            pause.wait(0.005)
+        pause.wait(0.05)  # it is on its way
+
+    def listen(event: Event) -> None:
+        events.put(event)
+        if isinstance(event, Lost):
+            pool.call_later(0.01, keep_home_from_listening)
+
+    pool = WorkerPool(1, Settings(), listen)
+    pool.start()
+    pool.wait_ready(LIMIT_S)
+    pool.restart(ONE)
+    while not isinstance(events.get(timeout=LIMIT_S), Lost):
+        pass
+    pool.wait_ready(LIMIT_S)
+    pool.close()
 
 
 def test_what_a_worker_leaves_ends_with_the_zygote(
