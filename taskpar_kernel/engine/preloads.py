@@ -3,11 +3,12 @@
 What home imports, statements that run ahead will need: a library takes longer to import than most
 statements to run. What a cell begins by importing is passed on when it begins, so that a worker has
 it about when home has; what another import statement names when home has run it; what a function, a
-magic or a library loaded by itself is found after the cell. What is known to stand a fork, the
-pool's zygote imports beside home, once, and workers that have been given nothing are forked anew
-when it is done; until then nothing is posted to any. The rule: libraries only, which do the
-same wherever they are imported; a user's own file, or what draws, is imported where and when a
-statement says so.
+magic or a library loaded by itself is found after the cell.
+
+What a cell begins by importing, and what is known to stand a fork, the pool's zygote imports beside
+home, once. Until it is done nothing is posted to any worker; then those that were given nothing but
+imports are forked anew. The rule: libraries only, which do the same wherever they are imported; a
+user's own file, or what draws, is imported where and when a statement says so.
 """
 
 from __future__ import annotations

@@ -363,7 +363,7 @@ class Preloaded:
 class Prepared:
     """The zygote has imported what it was told to, or could not.
 
-    `replaced`: the workers that had been given nothing, and are being forked anew.
+    `replaced`: the workers that were given nothing but imports, and are being forked anew.
     """
 
     replaced: tuple[Place, ...] = ()
