@@ -102,33 +102,30 @@ class _Blocks:
 
         Then both are done with: the value, and the statement that stores it.
         """
-        if not isinstance(stored, HomeStep) or stored.node not in self._numbers:
+        if not (self._chain and isinstance(stored, HomeStep) and stored.node in self._numbers):
             return False
-        value = _stored(stored.node)
-        if value is None or not self._chain:
+        unit = self._whole_value(parts, stored.node)
+        if unit is None or not self._ends_in(unit, stored):
             return False
-        inside = {id(part) for part in walk(value)}
-        first = parts[0]
-        if (
-            not isinstance(first, Unit)
-            or first.node is value
-            or not all(
-                isinstance(unit, Unit) and id(unit.node) in inside and not unit.local
-                for unit in parts
-            )
-        ):
-            return False
-        effects = self._predict(_compound([value]))
-        effects = replace(effects, writes=effects.writes - {VALUE})
-        if not (effects.travels and self._is_own(effects)) or effects.writes:
-            return False
-        unit = Unit(first.id, value, effects, text_of(value), value.lineno, effects.cost_s == 0.0)
-        if not self._ends_in(unit, stored):
-            return False
-        if not self.close(unit, _comes_first(value, stored.node) or "", only=True):
+        if not self.close(unit, _comes_first(unit.node, stored.node) or "", only=True):
             return False
         self.add(replace(stored, own=self._own(stored.node, (unit,))), None)
         return True
+
+    def _whole_value(self, parts: Sequence[Step], statement: ast.stmt) -> Unit | None:
+        """Return a unit that computes all that a statement stores, in place of several parts."""
+        value, first = _stored(statement), parts[0]
+        if value is None or not isinstance(first, Unit) or first.node is value:
+            return None
+        inside = {id(part) for part in walk(value)}
+        if not all(isinstance(u, Unit) and id(u.node) in inside and not u.local for u in parts):
+            return None
+        effects = self._predict(_compound([value]))
+        effects = replace(effects, writes=effects.writes - {VALUE})
+        if effects.writes or not (effects.travels and self._is_own(effects)):
+            return None
+        trivial = effects.cost_s == 0.0
+        return Unit(first.id, value, effects, text_of(value), value.lineno, trivial)
 
     def _is_own(self, effects: Effects) -> bool:
         """Whether a unit uses nothing of other iterations, and only computes."""
