@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from taskpar_kernel.engine.costs import Costs
 from taskpar_kernel.model.steps import Unit
 
@@ -62,4 +64,4 @@ def test_typical_seconds_are_the_mean_of_all_runs_but_the_longest(step: Unit) ->
     assert costs.typical(step) == 0.001
     for seconds in (0.1, 0.001, 0.1, 0.001, 0.1, 0.001, 0.1):
         costs.observe(step, seconds)
-    assert costs.typical(step) == (3 * 0.1 + 4 * 0.001) / 7
+    assert costs.typical(step) == pytest.approx((3 * 0.1 + 4 * 0.001) / 7)
