@@ -5,9 +5,14 @@
     ginis.append(gini(sample))
 
 What each reads of the one before would otherwise wait for it, travel with it, and be taken by home
-one by one: a chain has nothing to gain from being several. The rule: a block keeps apart what
-could overlap. A unit joins the one before only if it uses what that makes; nothing in a block reads
-what another iteration makes, or changes what was there before the block.
+one by one: a chain has nothing to gain from being several. A value that home stores and that has
+several units in it ends a chain as a whole, so that one look at home is enough for it:
+
+    words = tokens(text)             → Unit(`words = …; {…}`), HomeStep(`rows.append(…)`)
+    rows.append({"n": count(words), "longest": longest(words)})
+
+The rule: a block keeps apart what could overlap. A unit joins the one before only if it uses what
+that makes; nothing in a block reads what another iteration makes, or changes what was there before.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from taskpar_kernel.analysis.ledger import text_of
 from taskpar_kernel.analysis.shapes import VALUE
 from taskpar_kernel.analysis.trees import walk
 from taskpar_kernel.model.effects import Effects
@@ -23,22 +29,33 @@ from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.steps import HomeStep, LoopStep, Step, Unit
 
 Predict = Callable[[ast.stmt], Effects]
+Own = Callable[[ast.stmt, Sequence[Step]], Callable[[], Effects]]
+"""Gives the effects of a statement without those of some parts, once they are asked for."""
 
 
 def in_blocks(
     body: Sequence[Step],
     targets: frozenset[str],
     numbers: Mapping[ast.AST, UnitId],
-    predict: Callable[[ast.stmt], Effects],
+    predict: Predict,
+    own: Own,
 ) -> list[Step]:
     """Return the steps of a loop's body with its chains of units as blocks.
 
     `targets` are the loop's own; `numbers` gives, for each statement, a number just before those of
     its steps.
     """
-    work = _Blocks(body, targets, numbers, predict)
-    for index, step in enumerate(body):
-        work.add(step, body[index + 1] if index + 1 < len(body) else None)
+    work = _Blocks(body, targets, numbers, predict, own)
+    index = 0
+    while index < len(body):
+        after = index + 1
+        while after < len(body) and _is_part(body[after - 1]):
+            after += 1  # up to the statement of which these are parts
+        if after - index > 1 and work.end_in_value(body[index : after - 1], body[after - 1]):
+            index = after
+            continue
+        work.add(body[index], body[index + 1] if index + 1 < len(body) else None)
+        index += 1
     work.close()
     return work.done
 
@@ -49,10 +66,12 @@ class _Blocks:
         body: Sequence[Step],
         targets: frozenset[str],
         numbers: Mapping[ast.AST, UnitId],
-        predict: Callable[[ast.stmt], Effects],
+        predict: Predict,
+        own: Own,
     ):
         self._numbers = numbers
         self._predict = predict
+        self._own = own
         self._carried = frozenset[str]().union(*(_made(step.effects) for step in body))
         self._fresh = set(targets)
         """Names that this iteration has bound anew by now."""
@@ -78,6 +97,36 @@ class _Blocks:
         if isinstance(step, Unit) or _only_binds(step):
             self._fresh |= step.effects.writes - step.effects.reads
 
+    def end_in_value(self, parts: Sequence[Step], stored: Step) -> bool:
+        """End the chain with all of the value that home stores, if these are parts of it.
+
+        Then both are done with: the value, and the statement that stores it.
+        """
+        if not (self._chain and isinstance(stored, HomeStep) and stored.node in self._numbers):
+            return False
+        unit = self._whole_value(parts, stored.node)
+        if unit is None or not self._ends_in(unit, stored):
+            return False
+        if not self.close(unit, _comes_first(unit.node, stored.node) or "", only=True):
+            return False
+        self.add(replace(stored, own=self._own(stored.node, (unit,))), None)
+        return True
+
+    def _whole_value(self, parts: Sequence[Step], statement: ast.stmt) -> Unit | None:
+        """Return a unit that computes all that a statement stores, in place of several parts."""
+        value, first = _stored(statement), parts[0]
+        if value is None or not isinstance(first, Unit) or first.node is value:
+            return None
+        inside = {id(part) for part in walk(value)}
+        if not all(isinstance(u, Unit) and id(u.node) in inside and not u.local for u in parts):
+            return None
+        effects = self._predict(_compound([value]))
+        effects = replace(effects, writes=effects.writes - {VALUE})
+        if effects.writes or not (effects.travels and self._is_own(effects)):
+            return None
+        trivial = effects.cost_s == 0.0
+        return Unit(first.id, value, effects, text_of(value), value.lineno, trivial)
+
     def _is_own(self, effects: Effects) -> bool:
         """Whether a unit uses nothing of other iterations, and only computes."""
         used = effects.reads | effects.changes
@@ -100,16 +149,19 @@ class _Blocks:
             return False
         return _comes_first(step.node, after.node) is not None and self._leads_to(step)
 
-    def close(self, value: Unit | None = None, receiver: str = "") -> None:
-        """End the chain: it is a block if it is one of several, and changes nothing of before."""
-        chain, self._chain = self._chain, []
-        members = chain if value is None else [*chain, value]
+    def close(self, value: Unit | None = None, receiver: str = "", *, only: bool = False) -> bool:
+        """End the chain: it is a block if it is one of several, and changes nothing of before.
+
+        Return whether it is one; `only`: leave the chain as it is if it is none.
+        """
+        members = self._chain if value is None else [*self._chain, value]
+        block = None
         if len(members) > 1 and not all(unit.trivial for unit in members):
             block = self._block(members, receiver)
-            if block is not None:
-                self.done.append(block)
-                return
-        self.done += members
+        if block is not None or not only:
+            self._chain = []
+            self.done += members if block is None else [block]
+        return block is not None
 
     def _block(self, members: Sequence[Unit], receiver: str) -> Unit | None:
         first = members[0]
@@ -128,6 +180,19 @@ class _Blocks:
             members=tuple(members),
             receiver=receiver,
         )
+
+
+def _is_part(step: Step) -> bool:
+    return isinstance(step, Unit) and step.is_expression
+
+
+def _stored(statement: ast.AST | None) -> ast.expr | None:
+    """Return the value that a statement stores, if that is all it does."""
+    if isinstance(statement, ast.Assign | ast.AugAssign):
+        return statement.value
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        return statement.value.args[0] if len(statement.value.args) == 1 else None
+    return None
 
 
 def _comes_first(part: ast.AST, statement: ast.AST) -> str | None:

@@ -330,5 +330,11 @@ class _Decomposer(Compounds):
             self.keep(node, of_loop(node, scope, body))
             return None
         if not self.local:
-            body = in_blocks(body, targets, numbers, lambda part: predict(part, inside))
+            body = in_blocks(
+                body,
+                targets,
+                numbers,
+                lambda part: predict(part, inside),
+                lambda statement, parts: self.own(statement, inside, parts),
+            )
         return LoopStep(number, node, effects, self.text(node), node.lineno, tuple(body))

@@ -89,9 +89,17 @@ def _unsafe(node: ast.expr, scope: Scope) -> Iterator[ast.expr]:
     if harmless(node, scope):
         return
     if isinstance(node, ast.Call):
+        walks = isinstance(node.func, ast.Name)  # a method may do anything with what it is given
         for given in [*node.args, *(word.value for word in node.keywords)]:
-            yield from (part for part in _unsafe(given, scope) if _is_iterable(part, scope))
+            parts = (part for part in _unsafe(given, scope) if _is_iterable(part, scope))
+            yield from (part for part in parts if walks or _is_iterator(part, scope))
     yield node
+
+
+def _is_iterator(node: ast.expr, scope: Scope) -> bool:
+    if isinstance(node, ast.Name):
+        return _is_known(node.id, scope) and hasattr(type(scope.objects[node.id]), "__next__")
+    return True
 
 
 def _is_iterable(node: ast.expr, scope: Scope) -> bool:

@@ -57,7 +57,7 @@ BETWEEN_PEEKS_S = 0.002
 _SHARE, _SMALL_SHARE = 10, 40
 """Home works so many times longer than it scans; the second while nothing can be sent."""
 _FUTILE = 4
-"""After so many scans that sent nothing, they become seldom."""
+"""After so many scans that sent nothing, they become seldom, and home rests between them."""
 
 
 class CellRun(AppliedHooks):
@@ -87,6 +87,8 @@ class CellRun(AppliedHooks):
         self._scan_s = 0.0
         self._futile = 0
         """How many scans in a row have sent nothing."""
+        self._rests = False
+        """Whether home is plain again for a while, because scans were futile."""
         self._left: Effects | None = None
         self._home_part: Effects | None = None
         self._block: tuple[frozenset[UnitId], Refusal | None, str] = (frozenset(), None, "home")
@@ -166,7 +168,7 @@ class CellRun(AppliedHooks):
         """Whether a unit is known to be worth sending out, so that no first look is needed."""
         costs = self._session.costs
         return any(
-            (costs.estimate(s) or 0.0) >= WORTH_S
+            (costs.typical(s) or 0.0) >= WORTH_S
             for s in self._steps.values()
             if isinstance(s, Unit)
         )
@@ -376,7 +378,10 @@ class CellRun(AppliedHooks):
             self._peeked_s = time.monotonic()
             if self.plain and self._top is not None:
                 self._end_plain()
-            return self._scan(moment)
+            sent = self._scan(moment)
+            if sent:
+                self._futile = 0
+            return sent
 
     def _end_plain(self) -> None:
         """The look-ahead thread begins to send out while home is in the middle of something.
@@ -407,6 +412,8 @@ class CellRun(AppliedHooks):
             number, sys._getframe(1)
         ):
             return False
+        if self.plain and self._rests and self._may_peek():
+            self._end_rest()
         if self.plain:
             if number not in self._iterations.blocks:
                 self.time.passes(number)
@@ -431,6 +438,9 @@ class CellRun(AppliedHooks):
             reason = instance.refused
         elif number in self._block[0]:
             _, reason, state = self._block
+        if self._is_futile():
+            self._rest(number)
+            return False
         if unit.members:  # home runs them one by one
             self._block = (frozenset(member.id for member in unit.members), reason, state)
             return False
@@ -474,6 +484,37 @@ class CellRun(AppliedHooks):
         rest_s = max(BETWEEN_PEEKS_S, share * self._scan_s)
         return time.monotonic() - self._peeked_s > rest_s
 
+    # Rest ----------------------------------------------------------------------------------------
+
+    def _is_futile(self) -> bool:
+        """Whether nothing was to be sent for a while, and nothing that was sent is to be taken."""
+        if self._futile < _FUTILE or self._session.settings.eager:
+            return False
+        if any(not attempt.over for attempt in self.dispatch.out):
+            return False
+        return not any(look.attempts() for look in self._looks())
+
+    def _rest(self, number: UnitId) -> None:
+        """Become plain again, at a unit: what home does from here on is not followed, only timed.
+
+        Nothing is out that would have to be judged by it. What was sent is compared before it is
+        used again, as after anything that home does.
+        """
+        with self._session.lock:
+            self._ledger.after_home(self._anything(), self._names())
+            self._left = self._owed = None
+            self.plain = self._rests = True
+            if number not in self._iterations.blocks:
+                self.time.passes(number)
+
+    def _end_rest(self) -> None:
+        """Home, between two statements, has rested long enough to look ahead once more."""
+        with self._session.lock:
+            self.time.has_passed()
+            self.time.add_up()
+            self.plain = self._rests = False
+            self._futile -= 1  # one more scan in vain, and it rests again
+
     def progress(self) -> Progress:
         """Tell a stepped loop how things stand."""
         waits = any(not a.over for a in self.dispatch.out)
@@ -513,10 +554,13 @@ class CellRun(AppliedHooks):
             self._enter(step, frame, items)
         elif self._frees:
             self._comes_back(number, frame)
-        if not (self._was_head_harmless(UnitId(number)) and runs_no_code(iterable)):
+        is_quiet = runs_no_code(iterable)
+        if not (is_quiet and self._was_head_harmless(number)):
             with self._session.lock:
-                self._home_part = self._anything()
-                self._has_done(self._home_part)
+                anything = self._anything()
+                if not is_quiet:  # its code runs before each iteration
+                    self._home_part = anything
+                self._has_done(anything)
         walked, is_stepped = self._iterations.walk(number, iterable)
         if step is None or not is_stepped:
             return walked

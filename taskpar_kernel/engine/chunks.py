@@ -81,7 +81,7 @@ class Chunks:
             return 1
         if self._dispatch.settings.eager:
             return _EAGER
-        cost_s, most_s = costs.known(step) or 0.0, costs.most(step) or 0.0
+        cost_s, most_s = costs.typical(step) or 0.0, costs.most(step) or 0.0
         if not _SHORTEST_S <= cost_s <= _LONGEST_S or most_s > _UNEVEN * _LONGEST_S:
             return 1
         return min(_MOST, int(GRAIN_S / cost_s) + 1)

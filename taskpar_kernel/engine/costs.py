@@ -23,6 +23,8 @@ _DEAR_ELSEWHERE_S = 0.02
 """What took so long at another scale is expected to take as long at this one."""
 _SURE = 2
 """So many times in a row the other branch was taken before another is predicted."""
+_MOST_VAIN = 6
+"""What was in vain so often is tried again in one cell of 32."""
 _MOST_CELLS = 10_000
 
 
@@ -48,6 +50,8 @@ class Costs:
         self._identities: Identities | None = None
         self._known_as: dict[Unit | HomeStep, Identity] = {}
         self._squashes: dict[str, int] = {}
+        self._waits: dict[str, int] = {}
+        """For so many cells more, what was in vain is not tried again."""
         self._cells: dict[int, float] = {}
         self._unsaved: set[str] = set()
 
@@ -78,8 +82,10 @@ class Costs:
                 if learned.tags:
                     found = {n for n in step.effects.reads if self._tag(n) in learned.tags}
                     learned.changes |= found
-            if learned.vain:
-                self._squashes[identity.code] = _ENOUGH - 1
+            if learned.vain and identity.code not in self._squashes:
+                waits = self._waits.get(identity.code, 0)
+                self._squashes[identity.code] = _ENOUGH if waits else _ENOUGH - 1
+                self._waits[identity.code] = max(0, waits - 1)
 
     def code(self, step: Unit | HomeStep) -> str:
         """Return what the behaviour of `step` is known by."""
@@ -131,7 +137,7 @@ class Costs:
         away, cores = added(times.away, seconds), _with(times.cores, threads)
         self._put(step, replace(times, away=away, cores=cores))
         self._squashes.pop(self.code(step), None)
-        self.learned(step).vain = False
+        self.learned(step).vain = 0
 
     def known(self, step: Unit | HomeStep) -> float | None:
         """Return the observed seconds of one run, or None."""
@@ -189,6 +195,20 @@ class Costs:
         known = [part for part in parts if part is not None]
         return sum(known) if len(known) == len(parts) else None
 
+    def typical(self, step: Unit | HomeStep) -> float | None:
+        """Return the mean of the last runs but the longest, else what `estimate` gives.
+
+        Runs of one statement may differ, and what disturbs a run only ever makes it longer.
+        """
+        seconds = sorted(self._times(step).seconds())
+        if len(seconds) > _ENOUGH:
+            return sum(seconds[:-1]) / (len(seconds) - 1)
+        if seconds or not isinstance(step, Unit) or not step.members:
+            return self.estimate(step)
+        parts = [self.typical(unit) for unit in step.members]
+        known = [part for part in parts if part is not None]
+        return sum(known) if len(known) == len(parts) else self.estimate(step)
+
     def observe_taking(self, step: Unit | HomeStep, seconds: float) -> None:
         """Remember how long home was busy with judging and taking an outcome of `step`."""
         times = self._times(step)
@@ -225,13 +245,16 @@ class Costs:
         """Remember that an outcome of `step` could not be taken."""
         code = self.code(step)
         self._squashes[code] = self._squashes.get(code, 0) + 1
-        if self._squashes[code] >= _ENOUGH:
-            self.learned(step).vain = True
+        if self._squashes[code] == _ENOUGH:
+            learned = self.learned(step)
+            learned.vain = min(_MOST_VAIN, learned.vain + 1)
+            self._waits[code] = 2 ** (learned.vain - 1) - 1
 
     def in_vain(self, step: Unit | HomeStep) -> bool:
         """Whether the last runs of `step` on workers were all in vain.
 
-        What was so in its last cell is tried once more in the next one, not twice.
+        What was so in its last cell is tried once more in the next one; if that is in vain too, it
+        is tried in every second cell, then in every fourth, and so on.
         """
         return self._squashes.get(self.code(step), 0) >= _ENOUGH
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _ENOUGH = 2
 _LAST = 32
 _AGAIN_CELLS = 4
-"""After so many cells what did not pay is tried once more: the machine may have been busy then."""
+"""After so many cells what did not pay is tried once more: the machine may have been busy then. If
+it does not pay again, it is tried after twice as many, and so on."""
+_MOST_DOUBLED = 6
 _WORTH = 0.9
 """What is gained must be more than the difference."""
 
@@ -48,13 +50,15 @@ class Gains:
     _spent: dict[str, deque[Spent]] = field(default_factory=dict)
     _cells: int = 0
     _refused: dict[str, int] = field(default_factory=dict)
-    """Step → the cell in which it was found not to pay."""
+    """Step → the cell in which it is to be tried again."""
+    _doubled: dict[str, int] = field(default_factory=dict)
+    """Step → how often in a row it was found not to pay."""
 
     def begin_cell(self) -> None:
         """Another cell begins: steps that have waited long enough get another chance."""
         self._cells += 1
-        for key, since in tuple(self._refused.items()):
-            if self._cells - since >= _AGAIN_CELLS:
+        for key, cell in tuple(self._refused.items()):
+            if self._cells >= cell:
                 del self._refused[key]
                 last = self._spent[key]
                 self._spent[key] = deque((last[-1],), _LAST)  # one more loss will do
@@ -66,8 +70,11 @@ class Gains:
         cost_s = sum(each.cost_s(self.cores) for each in last)
         if len(last) < _ENOUGH or cost_s <= _WORTH * sum(each.work_s for each in last):
             self._refused.pop(step.key, None)
-        else:
-            self._refused.setdefault(step.key, self._cells)
+            self._doubled.pop(step.key, None)
+        elif step.key not in self._refused:
+            doubled = self._doubled.get(step.key, 0)
+            self._doubled[step.key] = min(_MOST_DOUBLED, doubled + 1)
+            self._refused[step.key] = self._cells + _AGAIN_CELLS * 2**doubled
 
     def pays(self, step: Unit | HomeStep) -> bool:
         """Whether it is not seen to be in vain to run `step` ahead."""

@@ -298,7 +298,7 @@ class Lookahead:
     def _is_worth_it(self, step: Unit | HomeStep) -> bool | None:
         """Whether a step takes long enough to be sent out by itself; None: nobody knows."""
         costs = self.dispatch.costs
-        cost_s, most_s = costs.estimate(step), costs.most(step)
+        cost_s, most_s = costs.typical(step), costs.most(step)
         if cost_s is None or most_s is None:
             return None
         return cost_s >= WORTH_S or most_s >= _SURELY * WORTH_S

@@ -122,7 +122,9 @@ class Taking:
                 raise
             why = Refusal("defect", f"an error of taskpar's own ({type(error).__name__}: {error})")
         taken_s = time.monotonic() - self.waited_s - begin_s
-        self._session.costs.observe_taking(instance.step, taken_s)
+        if not instance.part:  # of a chunk, nearly all of it is done with the first part
+            each_s = taken_s / max(1, len(attempt.parts))
+            self._session.costs.observe_taking(instance.step, each_s)
         if why is None and not attempt.weighed:
             attempt.weighed = True
             self._weigh(attempt, time.thread_time() - self._begin_s)

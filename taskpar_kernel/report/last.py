@@ -5,6 +5,7 @@ One sentence first, then the table of statements, the timeline, and what bounds 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,13 @@ from taskpar_kernel.report.markup import (
 from taskpar_kernel.report.timeline import lane_name, timeline, timeline_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from taskpar_kernel.model.run import RunRecord, StatementRecord
 
 MOST_ROWS = 60
+MOST_UNFOLDED = 24
+"""More statements than these are shown with the iterations of one statement together."""
 SUFFIXES = (".html", ".svg", ".png")
 _HEAD = ("line", "statement", "where", "start", "seconds", "reads", "writes", "state")
 _NUMBERS = ("line", "start", "seconds")
@@ -85,13 +90,37 @@ def last_html(record: RunRecord) -> str:
 def rows_shown(record: RunRecord) -> tuple[list[StatementRecord], int]:
     """Return the statements to list, in program order, and how many are left out.
 
-    Of too many the dearest are kept, so that none that matters is hidden behind iterations.
+    Of many, the iterations of one statement that went the same way are one row, where the first of
+    them was: its seconds are theirs together. Of too many rows the dearest are kept.
     """
-    every = record.statements
+    every = list(record.statements)
+    if len(every) > MOST_UNFOLDED:
+        every = _folded(every)
     if len(every) <= MOST_ROWS:
-        return list(every), 0
+        return every, 0
     dearest = sorted(range(len(every)), key=lambda i: (-seconds_of(every[i]), i))[:MOST_ROWS]
     return [every[i] for i in sorted(dearest)], len(every) - MOST_ROWS
+
+
+def _folded(every: Iterable[StatementRecord]) -> list[StatementRecord]:
+    """Return one record for all that have line, text, place, state and kind of reason in common."""
+    found: dict[tuple[object, ...], StatementRecord] = {}
+    longest: dict[tuple[object, ...], float] = {}
+    for one in every:
+        key = (one.line, one.source, one.place, one.state, one.reason_kind)
+        seconds, before = seconds_of(one), found.get(key)
+        if before is None:
+            found[key], longest[key] = one, seconds / one.times
+            continue
+        is_longest = seconds / one.times > longest[key]
+        longest[key] = max(longest[key], seconds / one.times)
+        found[key] = replace(
+            before,
+            end_s=before.start_s + seconds_of(before) + seconds,
+            times=before.times + one.times,
+            reason=one.reason if is_longest else before.reason,
+        )
+    return list(found.values())
 
 
 def save_last(record: RunRecord, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from taskpar_kernel.engine.costs import Costs
 from taskpar_kernel.model.steps import Unit
 
@@ -49,3 +51,17 @@ def test_a_branch_is_predicted_by_what_was_reached_lately(step: Unit) -> None:
         costs.observe_branch(step, reached=False)
     costs.observe_branch(step, reached=True)
     assert not costs.is_likely(step)
+
+
+def test_typical_seconds_are_the_mean_of_all_runs_but_the_longest(step: Unit) -> None:
+    costs = Costs()
+    assert costs.typical(step) == step.effects.cost_s, "what the tables tell"
+    costs.observe(step, 0.5)
+    assert costs.typical(step) == 0.5
+    costs.observe(step, 0.001)
+    assert costs.typical(step) == 0.001, "the first run was disturbed, or this one is cheap"
+    costs.observe(step, 0.001)
+    assert costs.typical(step) == 0.001
+    for seconds in (0.1, 0.001, 0.1, 0.001, 0.1, 0.001, 0.1):
+        costs.observe(step, seconds)
+    assert costs.typical(step) == pytest.approx((3 * 0.1 + 4 * 0.001) / 7)

@@ -49,13 +49,23 @@ def test_what_was_long_ago_does_not_count(step: Unit) -> None:
     assert gains.pays(step)
 
 
-def test_what_did_not_pay_is_tried_again_some_cells_later(step: Unit) -> None:
+def test_what_did_not_pay_is_tried_again_after_more_and_more_cells(step: Unit) -> None:
     gains = Gains(2)
     gains.observe(step, LOSS)
     gains.observe(step, LOSS)
-    for _ in range(2):
-        for _ in range(4):
+    for cells in (4, 8, 16):
+        for _ in range(cells):
             assert not gains.pays(step)
             gains.begin_cell()
         assert gains.pays(step)
         gains.observe(step, LOSS)
+    for _ in range(32):
+        gains.begin_cell()
+    gains.observe(step, GAIN)
+    assert gains.pays(step)
+    for _ in range(32):
+        gains.observe(step, LOSS)
+    for _ in range(4):
+        assert not gains.pays(step)
+        gains.begin_cell()
+    assert gains.pays(step), "a gain makes up for all losses before"

@@ -131,6 +131,26 @@ def test_what_was_in_vain_is_tried_once_and_not_twice(folder: Path) -> None:
     assert not other.costs.in_vain(other.step)
 
 
+def test_what_is_always_in_vain_is_tried_in_fewer_and_fewer_cells(folder: Path) -> None:
+    front = Front(folder)
+    tried = []
+    for cell in range(24):
+        if not front.costs.in_vain(front.step):
+            tried.append(cell)
+            front.costs.observe_squash(front.step)
+            front.costs.observe_squash(front.step)
+        front.begin()
+    assert tried == [0, 1, 3, 7, 15]
+    for _ in range(24):
+        front.begin()
+        if not front.costs.in_vain(front.step):
+            break
+    front.costs.observe_away(front.step, 0.1)
+    front.begin()
+    front.costs.observe_squash(front.step)
+    assert not front.costs.in_vain(front.step), "one that was taken makes up for all of them"
+
+
 def test_what_read_a_file_too_early_begins_the_next_session_behind_writers(folder: Path) -> None:
     front = Front(folder)
     front.overtaking.squashed(front.step, 1.0)

@@ -36,6 +36,7 @@ def _parse(path: Path) -> list[Notebook]:
         title, _, body = part.partition("\n")
         name, _, option = title.strip().partition(" ")
         assert option in {"", "(alone)"}, f"{path.name}: {title!r}"
+        assert "\n===" not in body, f"{path.name}, {title!r}: `---` begins a cell"
         cells = tuple(c.strip("\n") for c in ("\n" + body).split("\n---\n"))
         found.append(Notebook(path.stem, name.replace(" ", "-"), cells, bool(option)))
     return found

@@ -24,7 +24,14 @@ from taskpar_kernel.report.bounds import (
     record_graph,
     seconds_by_line,
 )
-from taskpar_kernel.report.last import MOST_ROWS, last_html, last_text, save_last, summary
+from taskpar_kernel.report.last import (
+    MOST_ROWS,
+    last_html,
+    last_text,
+    rows_shown,
+    save_last,
+    summary,
+)
 from taskpar_kernel.report.timeline import COLUMNS, ticks, timeline, timeline_text
 from taskpar_kernel.report.trace import trace_json
 
@@ -70,11 +77,31 @@ def test_the_table_has_its_columns_and_program_order() -> None:
 
 def test_of_many_statements_the_dearest_are_listed() -> None:
     dear = ran(9, "dear()", "home", (5.0, 9.0))
-    record = replace(LOOP, statements=(*LOOP.statements[:100], dear, *LOOP.statements[100:]))
+    others = tuple(replace(s, line=10 + i) for i, s in enumerate(LOOP.statements))
+    record = replace(LOOP, statements=(*others[:100], dear, *others[100:]))
     text = last_text(record)
     assert "dear()" in text
     assert f"… and {5001 - MOST_ROWS} more" in text
     assert last_html(record).count("<tr>") == MOST_ROWS + 1
+
+
+def test_iterations_that_went_the_same_way_are_one_row() -> None:
+    short = [ran(2, "a = f(x)", "home", (i, i + 0.1), why=("too short", "short")) for i in range(9)]
+    away = [ran(2, "a = f(x)", "1", (i + 0.2, i + 0.4)) for i in range(9)]
+    once = [ran(3, "print(a)", "home", (20.0 + i, 20.5 + i)) for i in range(9)]
+    twice = replace(once[0], times=2, start_s=30.0, end_s=34.0, reason="longer")
+    every = [*(each for pair in zip(short, away, strict=True) for each in pair), *once, twice]
+    rows = rows_shown(replace(LOOP, statements=tuple(every)))
+    assert rows == (
+        [
+            replace(short[0], end_s=pytest.approx(0.9), times=9),
+            replace(away[0], end_s=pytest.approx(2.0), times=9),
+            replace(once[0], end_s=pytest.approx(28.5), times=11, reason="longer"),
+        ],
+        0,
+    )
+    few = tuple(every[:10])
+    assert rows_shown(replace(LOOP, statements=few)) == ([*few], 0), "few are told one by one"
 
 
 @pytest.mark.parametrize("name", EVERY)

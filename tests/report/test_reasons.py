@@ -15,10 +15,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from why_cases import Case, explained, namespace
 
 from taskpar_kernel.analysis.decompose import decompose
+from taskpar_kernel.analysis.together import of_loop
 from taskpar_kernel.engine.facts import facts_of
 from taskpar_kernel.engine.history import failed
 from taskpar_kernel.engine.natively import explain_native
 from taskpar_kernel.engine.reasons import STARTING
+from taskpar_kernel.model.effects import Scope
 from taskpar_kernel.model.refusal import Refusal
 
 DRAWN = "draws on the current figure, which lives at home"
@@ -450,3 +452,18 @@ def test_a_cell_that_was_not_looked_into(wall_s: float, kind: str) -> None:
 )
 def test_what_a_worker_tells_has_a_kind(told: str, kind: str) -> None:
     assert failed(told) == Refusal(kind, told)
+
+
+@pytest.mark.parametrize(
+    ("iterable", "told"),
+    [
+        ("model.split(steps)", "model.split(steps)"),
+        ("model.split(gen)", "gen"),
+        ("enumerate(steps)", "steps"),
+    ],
+)
+def test_what_a_loop_goes_through_is_named(iterable: str, told: str) -> None:
+    """A method that is given something need not walk it; a function of builtins does."""
+    (node,) = ast.parse(f"for i in {iterable}: f(i)").body
+    assert isinstance(node, ast.For)
+    assert of_loop(node, Scope(namespace()), None).names[0] == told

@@ -55,8 +55,8 @@ class Learned:
     """Several runs of it cannot go out together."""
     apart: bool = False
     """It is a block, and better run as the units it consists of."""
-    vain: bool = False
-    """When it was last run ahead, that was in vain until it was given up."""
+    vain: int = 0
+    """In so many cells in a row that ran it ahead, that was in vain until it was given up."""
     branch: int = 0
     """Above 0: home came to it lately, which stands in a branch."""
     debt: int = 0
@@ -124,7 +124,7 @@ def from_line(line: str) -> Learned:
             tags=frozenset(map(str, tags)),
             single=bool(single),
             apart=bool(apart),
-            vain=bool(vain),
+            vain=int(vain),
             branch=int(branch),
             debt=int(debt),
         )
