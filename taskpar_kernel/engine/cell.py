@@ -89,6 +89,8 @@ class CellRun(AppliedHooks):
         """How many scans in a row have sent nothing."""
         self._rests = False
         """Whether home is plain again for a while, because scans were futile."""
+        self._most_futile = _FUTILE
+        """After so many futile scans it rests."""
         self._left: Effects | None = None
         self._home_part: Effects | None = None
         self._block: tuple[frozenset[UnitId], Refusal | None, str] = (frozenset(), None, "home")
@@ -126,6 +128,8 @@ class CellRun(AppliedHooks):
         self._arrive(())
         if self._session.settings.eager or self._is_planned():
             self.plain = False  # home runs the first dear statement, and looks ahead before
+        elif self._is_known():
+            self._most_futile = 1
         if self._session.settings.eager:
             self.peek(Moment())
         for index, top in enumerate(self._tops):
@@ -167,11 +171,17 @@ class CellRun(AppliedHooks):
     def _is_planned(self) -> bool:
         """Whether a unit is known to be worth sending out, so that no first look is needed."""
         costs = self._session.costs
+        units = [step for step in self._steps.values() if isinstance(step, Unit)]
         return any(
-            (costs.typical(s) or 0.0) >= WORTH_S
-            for s in self._steps.values()
-            if isinstance(s, Unit)
+            (costs.typical(unit) or 0.0) >= WORTH_S
+            or (costs.was_taken(unit) and self.dispatch.pays(unit))
+            for unit in units
         )
+
+    def _is_known(self) -> bool:
+        """Whether it is known how long every unit takes: one look is enough to see what pays."""
+        costs = self._session.costs
+        return all(costs.known(s) is not None for s in self._steps.values() if isinstance(s, Unit))
 
     def finish(self) -> None:
         """The cell is over, however it ended: nothing that is still ahead will be taken."""
@@ -480,7 +490,7 @@ class CellRun(AppliedHooks):
 
     def _may_peek(self) -> bool:
         """Whether home may look ahead again: that takes at most a tenth of its time."""
-        share = _SHARE if self._futile < _FUTILE else _SMALL_SHARE
+        share = _SHARE if self._futile < self._most_futile else _SMALL_SHARE
         rest_s = max(BETWEEN_PEEKS_S, share * self._scan_s)
         return time.monotonic() - self._peeked_s > rest_s
 
@@ -488,7 +498,7 @@ class CellRun(AppliedHooks):
 
     def _is_futile(self) -> bool:
         """Whether nothing was to be sent for a while, and nothing that was sent is to be taken."""
-        if self._futile < _FUTILE or self._session.settings.eager:
+        if self._futile < self._most_futile or self._session.settings.eager:
             return False
         if any(not attempt.over for attempt in self.dispatch.out):
             return False

@@ -8,6 +8,8 @@ are predicted to change no object; if one does, the chunk fails as a whole.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from taskpar_kernel.engine.dispatch import Chunk, Dispatch
@@ -27,9 +29,38 @@ _UNEVEN = 5
 """So does one of which a run took so many times as long: others would have to wait for it."""
 _SHORTEST_S = 0.00015
 """Taking one part of a chunk costs home a third of this."""
+_SHORTEST_CHUNK_S = 0.008
+"""The last of a loop are shared out as long as each worker gets so much."""
 _MOST = 96
 _EAGER = 3
 """Parts of a chunk in eager mode, where costs do not count."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """The chunks of one unit that are being put together: one that is full, and one that is not.
+
+    The full one is kept back until there is another, so that the last two can share what there is.
+    """
+
+    size: int
+    kept: Chunk | None
+    open: Chunk
+
+    def ends(self, workers: int, cost_s: float) -> list[Chunk]:
+        """Return the last chunks of the line, of about one length.
+
+        As many as there are workers, as long as each is worth a journey.
+        """
+        chunks = [chunk for chunk in (self.kept, self.open) if chunk is not None]
+        instances = [each for chunk in chunks for each in chunk.instances]
+        items = [each for chunk in chunks for each in chunk.items]
+        worth = min(workers, int(len(instances) * cost_s / _SHORTEST_CHUNK_S))
+        number = max(1, len(chunks), worth)
+        ends = [len(instances) * n // number for n in range(number + 1)]
+        return [
+            Chunk(self.open.sources, instances[a:b], items[a:b]) for a, b in pairwise(ends) if a < b
+        ]
 
 
 class Chunks:
@@ -39,11 +70,11 @@ class Chunks:
         self._dispatch = dispatch
         self._loads = loads
         self._idle = idle
-        self._open: dict[UnitId, Chunk] = {}
+        self._lines: dict[UnitId, _Line] = {}
         self.sent = 0
 
     def takes(self, instance: Instance, sources: dict[str, Source]) -> bool:
-        """Take the instance into a chunk, if it is one for that; send the chunk if it is full."""
+        """Take the instance into a chunk, if it is one for that; send what is full by then."""
         step = instance.step
         size = self._size(step)
         if not instance.bound or size < 2 or not isinstance(step, Unit):
@@ -52,22 +83,30 @@ class Chunks:
         fixed = {n: s for n, s in sources.items() if n not in instance.bound}
         if not all(isinstance(s, Known) for s in sources.values()):
             return False
-        chunk = self._open.get(step.id)
-        if chunk is not None and not _same(chunk.sources, fixed):
-            self._send(self._open.pop(step.id))
-            chunk = None
-        if chunk is None:
-            chunk = self._open[step.id] = Chunk(fixed)
-        chunk.instances.append(instance)
-        chunk.items.append({n: s.value for n, s in varying.items() if isinstance(s, Known)})
-        if len(chunk.instances) >= size:
-            self._send(self._open.pop(step.id))
+        line = self._lines.get(step.id)
+        if line is not None and not _same(line.open.sources, fixed):
+            self._end(self._lines.pop(step.id))
+            line = None
+        if line is None:
+            line = self._lines[step.id] = _Line(size, None, Chunk(fixed))
+        elif len(line.open.instances) >= line.size:
+            if line.kept is not None:
+                self._send(line.kept)
+            line.kept, line.open = line.open, Chunk(fixed)
+        line.open.instances.append(instance)
+        line.open.items.append({n: s.value for n, s in varying.items() if isinstance(s, Known)})
         return True
 
     def flush(self) -> None:
         """Send what is left at the end of the window."""
-        while self._open:
-            self._send(self._open.popitem()[1])
+        while self._lines:
+            self._end(self._lines.popitem()[1])
+
+    def _end(self, line: _Line) -> None:
+        cost_s = self._dispatch.costs.typical(line.open.instances[0].step) or 0.0
+        workers = 1 if self._dispatch.settings.eager else len(self._loads.places)
+        for chunk in line.ends(workers, cost_s):
+            self._send(chunk)
 
     def _size(self, step: Unit | HomeStep) -> int:
         """Return how many runs of a step make one grain; 1: it does not go out in chunks."""

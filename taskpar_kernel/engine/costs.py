@@ -209,6 +209,10 @@ class Costs:
         known = [part for part in parts if part is not None]
         return sum(known) if len(known) == len(parts) else self.estimate(step)
 
+    def was_taken(self, step: Unit | HomeStep) -> bool:
+        """Whether outcomes of `step` at this scale were taken from workers, and not all in vain."""
+        return bool(self._times(step).away) and not self._of(step).vain
+
     def observe_taking(self, step: Unit | HomeStep, seconds: float) -> None:
         """Remember how long home was busy with judging and taking an outcome of `step`."""
         times = self._times(step)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from taskpar_kernel.model.steps import HomeStep, Unit
 
-_ENOUGH = 2
+_ENOUGH, _ENOUGH_FIRSTS = 2, 3
 _LAST = 32
 _AGAIN_CELLS = 4
 """After so many cells what did not pay is tried once more: the machine may have been busy then. If
@@ -48,6 +48,8 @@ class Gains:
 
     cores: int
     _spent: dict[str, deque[Spent]] = field(default_factory=dict)
+    _firsts: dict[str, deque[Spent]] = field(default_factory=dict)
+    """The same of outcomes that were the first of their workers in a cell."""
     _cells: int = 0
     _refused: dict[str, int] = field(default_factory=dict)
     """Step → the cell in which it is to be tried again."""
@@ -60,17 +62,26 @@ class Gains:
         for key, cell in tuple(self._refused.items()):
             if self._cells >= cell:
                 del self._refused[key]
-                last = self._spent[key]
-                self._spent[key] = deque((last[-1],), _LAST)  # one more loss will do
+                for known in (self._spent, self._firsts):
+                    if key in known:
+                        known[key] = deque((known[key][-1],), _LAST)  # one more loss will do
 
-    def observe(self, step: Unit | HomeStep, spent: Spent) -> None:
-        """Remember one outcome that was taken."""
-        last = self._spent.setdefault(step.key, deque(maxlen=_LAST))
+    def observe(self, step: Unit | HomeStep, spent: Spent, *, first: bool = False) -> None:
+        """Remember one outcome that was taken.
+
+        `first`: of its worker in this cell, which was sent with it what later ones find there. It
+        counts as long as there are no later ones.
+        """
+        if first and step.key in self._spent:
+            return
+        last = (self._firsts if first else self._spent).setdefault(step.key, deque(maxlen=_LAST))
         last.append(spent)
         cost_s = sum(each.cost_s(self.cores) for each in last)
-        if len(last) < _ENOUGH or cost_s <= _WORTH * sum(each.work_s for each in last):
+        enough = _ENOUGH_FIRSTS if first and step.key not in self._doubled else _ENOUGH
+        if len(last) < enough or cost_s <= _WORTH * sum(each.work_s for each in last):
             self._refused.pop(step.key, None)
-            self._doubled.pop(step.key, None)
+            if not first:
+                self._doubled.pop(step.key, None)
         elif step.key not in self._refused:
             doubled = self._doubled.get(step.key, 0)
             self._doubled[step.key] = min(_MOST_DOUBLED, doubled + 1)

@@ -135,16 +135,15 @@ class Taking:
 
         With a cell's first attempt a worker is sent what later ones find there.
         """
-        if attempt.worker not in self._begun:
-            self._begun.add(attempt.worker)
-            return
+        is_first = attempt.worker not in self._begun
+        self._begun.add(attempt.worker)
         finished = attempt.finished
         assert finished is not None
         work_s = finished.end_s - finished.start_s - finished.waited_s
         worked_s = finished.own_s * max(1.0, finished.cores or 1.0)
         beside_s = finished.busy_s - finished.own_s
         spent = Spent(work_s, worked_s, attempt.posting_s + taking_s, beside_s)
-        self._session.gains.observe(attempt.instance.step, spent)
+        self._session.gains.observe(attempt.instance.step, spent, first=is_first)
 
     def _take(
         self, attempt: AttemptRecord, instance: Instance, scene: Scene, names: Mapping[str, Any]

@@ -69,3 +69,17 @@ def test_what_did_not_pay_is_tried_again_after_more_and_more_cells(step: Unit) -
         assert not gains.pays(step)
         gains.begin_cell()
     assert gains.pays(step), "a gain makes up for all losses before"
+
+
+def test_first_outcomes_count_where_there_are_no_others(step: Unit) -> None:
+    gains = Gains(2)
+    for _ in range(2):
+        gains.observe(step, LOSS, first=True)
+        assert gains.pays(step), "what was sent with it, another may find there"
+    gains.observe(step, LOSS, first=True)
+    assert not gains.pays(step)
+    other = Gains(2)
+    other.observe(step, GAIN)
+    for _ in range(5):
+        other.observe(step, LOSS, first=True)
+    assert other.pays(step)
