@@ -35,6 +35,7 @@ from taskpar_kernel.engine.inner import FreeLoop, InnerCalls
 from taskpar_kernel.engine.iterations import SHORT_S, Iterations, Progress
 from taskpar_kernel.engine.lookahead import WORTH_S, Lookahead, Moment
 from taskpar_kernel.engine.past import Past
+from taskpar_kernel.engine.stores import Stores
 from taskpar_kernel.engine.stream import Instance, Order
 from taskpar_kernel.engine.taking import Scene, Taking
 from taskpar_kernel.engine.walking import both_ways, is_temporary, runs_no_code
@@ -42,7 +43,7 @@ from taskpar_kernel.model.effects import Effects, Scope, Touch, combined
 from taskpar_kernel.model.ids import UnitId
 from taskpar_kernel.model.refusal import Refusal
 from taskpar_kernel.model.run import Glance
-from taskpar_kernel.model.steps import HomeStep, LoopStep, Span, TopLevel, Unit, flat
+from taskpar_kernel.model.steps import HomeStep, LoopStep, Span, Step, TopLevel, Unit, flat
 from taskpar_kernel.source.rewrite import HOOKS, rewrite
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class CellRun(AppliedHooks):
         """After so many futile scans it rests."""
         self._left: Effects | None = None
         self._home_part: Effects | None = None
+        self._stores: tuple[Effects | None, Stores | None] = (None, None)
+        """Home's part as predicted, and what is looked at to tell that it is less than that."""
         self._block: tuple[frozenset[UnitId], Refusal | None, str] = (frozenset(), None, "home")
         """The units of the block that home runs itself, and why."""
         self._owed: tuple[Unit | HomeStep, ...] | None = None
@@ -284,6 +287,7 @@ class CellRun(AppliedHooks):
             self._owed = None
             anything = self._anything()
             self._home_part = None if self._frees else anything
+            self._stores = self._home_part, None
             self._has_done(anything)
 
     def _anything(self) -> Effects:
@@ -330,8 +334,10 @@ class CellRun(AppliedHooks):
     def _begin_home(self, *, midway: bool = False) -> None:
         """Take down what home's code may do until the next hook; `midway`: it is doing it."""
         if self._owed is not None:
-            bound = self._bound()
-            self._left = combined((*(s.effects for s in self._owed), self._home_effects()), bound)
+            bound, home = self._bound(), self._home_effects()
+            if not (self._owed or midway) and home.touch is Touch.ANY:
+                home = self._as_stores(home)
+            self._left = combined((*(s.effects for s in self._owed), home), bound)
             self._owed = None
             self._ledger.before_home(self._left, self._names(), midway=midway)
 
@@ -349,6 +355,23 @@ class CellRun(AppliedHooks):
                 s.own() if s.own else s.effects for s in steps if isinstance(s, HomeStep)
             )
         return self._home_part
+
+    def _as_stores(self, home: Effects) -> Effects:
+        """Return what home's part may do, seen what its names are bound to now."""
+        predicted, stores = self._stores
+        if predicted is not home:
+            place = self._present_loop()
+            stores = None if place is None else Stores.of(place)
+            self._stores = home, stores
+        found = None if stores is None else stores.effects(self._names(), self.taking.values())
+        return home if found is None else found
+
+    def _present_loop(self) -> Step | Span | None:
+        """Return the loop that all of home's present part is in, with the notebook's own names."""
+        if self._free is not None:
+            return self._free.place if self._free.is_global else None
+        steps = () if self._top is None else self._top.steps
+        return steps[0] if len(steps) == 1 else None
 
     def _present_steps(self) -> tuple[Unit | HomeStep, ...]:
         """Return the steps of the loop, or statement, in which home is."""
@@ -570,6 +593,7 @@ class CellRun(AppliedHooks):
                 anything = self._anything()
                 if not is_quiet:  # its code runs before each iteration
                     self._home_part = anything
+                    self._stores = anything, None
                 self._has_done(anything)
         walked, is_stepped = self._iterations.walk(number, iterable)
         if step is None or not is_stepped:

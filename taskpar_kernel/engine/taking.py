@@ -92,6 +92,10 @@ class Taking:
         value, self._value = self._value, None
         return value
 
+    def values(self) -> tuple[object, ...]:
+        """Return the values that home's code is about to go on with."""
+        return (self._value,) if self.kept is None else (self._value, self.kept[1])
+
     def keeps(self, number: UnitId, names: Mapping[str, Any]) -> bool:
         """Whether the unit's value was taken with the block before; `value` gives it then.
 
