@@ -172,7 +172,7 @@ class Dispatch:
 
     def no_gain(self, step: Unit | HomeStep) -> Refusal | None:
         """Return why running `step` ahead was seen to be in vain, or None."""
-        if self.costs.is_dear_to_take(step) or not self.gains.pays(step):
+        if self.costs.is_dear_to_take(step) or not self.gains.pays(step, self.costs.mean(step)):
             return COSTS_MORE
         return SLOWER_AHEAD if self.costs.is_slower_away(step) else None
 

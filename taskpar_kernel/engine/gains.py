@@ -22,6 +22,8 @@ _AGAIN_CELLS = 4
 """After so many cells what did not pay is tried once more: the machine may have been busy then. If
 it does not pay again, it is tried after twice as many, and so on."""
 _MOST_DOUBLED = 6
+_DEARER = 4.0
+"""What takes so many times what handing it over does is not refused for others that do not."""
 _WORTH = 0.9
 """What is gained must be more than the difference."""
 
@@ -87,6 +89,14 @@ class Gains:
             self._doubled[step.key] = min(_MOST_DOUBLED, doubled + 1)
             self._refused[step.key] = self._cells + _AGAIN_CELLS * 2**doubled
 
-    def pays(self, step: Unit | HomeStep) -> bool:
-        """Whether it is not seen to be in vain to run `step` ahead."""
-        return step.key not in self._refused
+    def pays(self, step: Unit | HomeStep, mean_s: float | None = None) -> bool:
+        """Whether it is not seen to be in vain to run `step` ahead.
+
+        `mean_s`: how long its runs take, those at home with them; the cheap ones may have been
+        those that were taken.
+        """
+        if step.key not in self._refused:
+            return True
+        last = self._spent.get(step.key) or self._firsts[step.key]
+        beside_s = sum(each.home_s + each.worker_s for each in last) / len(last)
+        return mean_s is not None and mean_s > _DEARER * beside_s

@@ -45,6 +45,7 @@ _STUCK_S = 2.0
 """Home waits so long, at most, for an attempt that an idle worker does not begin."""
 _HELD_S = 0.1
 """The same, for a worker that runs what was given up: most let go of it sooner."""
+_MANY = 8
 _LIVE_S = 0.3
 """Output of an attempt is shown live once home has waited this long for it."""
 
@@ -137,9 +138,10 @@ class Taking:
     def _weigh(self, attempt: AttemptRecord, taking_s: float) -> None:
         """Remember what it cost to have the outcome, beside the work in it.
 
-        With a cell's first attempt a worker is sent what later ones find there.
+        With a cell's first attempt a worker is sent what later ones find there; that is little
+        beside what the many parts of a chunk read each.
         """
-        is_first = attempt.worker not in self._begun
+        is_first = attempt.worker not in self._begun and len(attempt.parts) < _MANY
         self._begun.add(attempt.worker)
         finished = attempt.finished
         assert finished is not None

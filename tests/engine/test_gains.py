@@ -83,3 +83,13 @@ def test_first_outcomes_count_where_there_are_no_others(step: Unit) -> None:
     for _ in range(5):
         other.observe(step, LOSS, first=True)
     assert other.pays(step)
+
+
+def test_dear_runs_at_home_speak_for_a_step_of_which_cheap_ones_were_taken(step: Unit) -> None:
+    gains = Gains(2)
+    cheap = Spent(work_s=0.001, worked_s=0.001, home_s=0.001, worker_s=0.001)
+    for _ in range(2):
+        gains.observe(step, cheap)
+    assert not gains.pays(step)
+    assert not gains.pays(step, 0.004)
+    assert gains.pays(step, 0.1)
