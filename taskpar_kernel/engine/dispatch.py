@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from taskpar_kernel.engine.attempts import AttemptRecord
 from taskpar_kernel.engine.gains import Gains
 from taskpar_kernel.engine.history import COSTS_MORE, SLOWER_AHEAD
+from taskpar_kernel.engine.ledger import refuse_split_memory
 from taskpar_kernel.engine.loads import Loads, Patience
 from taskpar_kernel.engine.overtaking import Overtaking
 from taskpar_kernel.engine.sizes import Size, size_of
@@ -243,7 +244,7 @@ class Dispatch:
         first = chunk.instances[0]
         bundles, modules = self._inputs(chunk.sources, worker)
         items = self.ledger.items_bundle(chunk.items)
-        _refuse_split_objects([bundles, {ITEMS_NAME: items}])
+        refuse_splits([bundles, {ITEMS_NAME: items}])
         ambient_key, ambient_mark, ambient = self.ledger.ambient_key()
         inputs = (*{b.key: b for b in bundles.values()}.values(), items)
         attempt = AttemptRecord(
@@ -296,7 +297,7 @@ class Dispatch:
         loads: Loads,
     ) -> AttemptRecord:
         inputs = [self._inputs(s, worker) for s in (*(d.sources for d in prelude), sources)]
-        _refuse_split_objects(bundles for bundles, _ in inputs)
+        refuse_splits(bundles for bundles, _ in inputs)
         ambient_key, ambient_mark, ambient = self.ledger.ambient_key()
         everything = {b.key: b for found, _ in inputs for b in found.values()}
         if ambient is not None:
@@ -480,10 +481,15 @@ def _made(sources: dict[str, Source], number: dict[Order, int]) -> tuple[tuple[s
     )
 
 
-def _refuse_split_objects(inputs: Iterable[dict[str, Bundle]]) -> None:
-    """Raise NotPortable if two bundles of one attempt would hold copies of the same object."""
+def refuse_splits(inputs: Iterable[dict[str, Bundle]]) -> None:
+    """Raise NotPortable if two bundles of one attempt would hold copies of one object or memory.
+
+    What the statements of a prelude read, and what the attempt itself reads, was packed apart.
+    """
     seen: dict[int, Bundle] = {}
-    for bundle in {b.key: b for bundles in inputs for b in bundles.values()}.values():
+    every = {b.key: b for bundles in inputs for b in bundles.values()}.values()
+    refuse_split_memory(every)
+    for bundle in every:
         for number in (*bundle.numbered.index_of, *bundle.numbered.dicts):
             if seen.setdefault(number, bundle) is not bundle:
                 raise NotPortable("statements before it share objects with what it reads")

@@ -206,7 +206,7 @@ class Ledger:
             parcel = parcels[next(iter(names))] if len(names) == 1 else self._pickle(ordered)
             bundle = self._place(ordered, parcel)
             found |= dict.fromkeys(names, bundle)
-        _refuse_split_memory({b.key: b for b in found.values()}.values())
+        refuse_split_memory({b.key: b for b in found.values()}.values())
         return found
 
     def _pickle(self, values: dict[str, Any]) -> Parcel:
@@ -492,7 +492,8 @@ def _groups(items: list[tuple[set[str], set[int]]]) -> list[set[str]]:
     return [names for names, _ in groups]
 
 
-def _refuse_split_memory(bundles: Iterable[Bundle]) -> None:
+def refuse_split_memory(bundles: Iterable[Bundle]) -> None:
+    """Raise NotPortable if arrays in two bundles share memory, of which there would be two."""
     seen: list[tuple[int, int, Bundle]] = []
     for bundle in bundles:
         for low, high in bundle.spans:

@@ -21,7 +21,6 @@ from pathlib import Path
 from subprocess import DEVNULL, Popen, TimeoutExpired
 from typing import TYPE_CHECKING, Any
 
-from taskpar_kernel.errors import PoolError
 from taskpar_kernel.seed import HashSeed
 from taskpar_kernel.transport.lines import Lines
 
@@ -147,7 +146,7 @@ class Zygote:
         """Return a worker with these, None if it has to be started plainly.
 
         Raises:
-            PoolError: the pool is being closed.
+            CancelledError: the pool is being closed.
         """
         if not self._usable or _inherited(environment, folder) != self._stands_for:
             return None
@@ -161,8 +160,8 @@ class Zygote:
                 forked = await asyncio.wait_for(answer, ANSWER_LIMIT_S)
         except TimeoutError:
             self._give_up("it does not answer")
-        if forked is None and self._stopping:
-            raise PoolError("the pool is closed")
+        if forked is None and self._stopping:  # jupyter_client would show any other error
+            raise asyncio.CancelledError("the pool is closed")
         return forked
 
     async def import_ahead(self, modules: tuple[str, ...], around: dict[str, Any]) -> float:

@@ -332,12 +332,15 @@ def test_nothing_is_left_when_the_pool_is_closed(forked: Workers) -> None:
     assert not any(process.is_running() for process in processes)
 
 
-def test_closing_while_it_starts() -> None:
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.2, 0.3, 0.4])
+def test_closing_while_it_starts(after_s: float, caplog: pytest.LogCaptureFixture) -> None:
     before = psutil.Process().children(recursive=True)
     pool = WorkerPool(2, Settings(), lambda _: None)
     pool.start()
+    time.sleep(after_s)
     pool.close()
     assert psutil.Process().children(recursive=True) == before
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_terminal_or_an_interrupt_of_home_does_not_reach_it(forked: Workers) -> None:
