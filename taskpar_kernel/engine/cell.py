@@ -57,6 +57,8 @@ BETWEEN_PEEKS_S = 0.002
 """A scan takes up to a millisecond: home makes one only if it has worked longer than that."""
 _SHARE, _SMALL_SHARE = 10, 40
 """Home works so many times longer than it scans; the second while nothing can be sent."""
+_CHUNK_WORTH_S = 0.0005
+"""A step so long that was taken from workers before goes out in chunks from the first."""
 _FUTILE = 4
 """After so many scans that sent nothing, they become seldom, and home rests between them."""
 
@@ -176,8 +178,8 @@ class CellRun(AppliedHooks):
         costs = self._session.costs
         units = [step for step in self._steps.values() if isinstance(step, Unit)]
         return any(
-            (costs.typical(unit) or 0.0) >= WORTH_S
-            or (costs.was_taken(unit) and self.dispatch.pays(unit))
+            (cost_s := costs.typical(unit) or 0.0) >= WORTH_S
+            or (cost_s >= _CHUNK_WORTH_S and costs.was_taken(unit) and self.dispatch.pays(unit))
             for unit in units
         )
 
@@ -562,6 +564,12 @@ class CellRun(AppliedHooks):
                 self.plain = False
                 self._owed = self._present_steps()
                 self._begin_home()
+
+    def hands_over(self) -> None:
+        """A native loop goes on from here, whose time is not that of the step before."""
+        with self._session.lock:
+            self.time.ends()
+            self.time.has_passed()
 
     def value(self, number: int) -> Any:  # noqa: ARG002 - it is always the one just taken
         """Return the value of the expression whose outcome was just taken."""

@@ -29,6 +29,8 @@ _UNEVEN = 5
 """So does one of which a run took so many times as long: others would have to wait for it."""
 _SHORTEST_S = 0.00015
 """Taking one part of a chunk costs home a third of this."""
+_SURELY_S = 0.001
+"""If a run was seen to take less than that, they must take so much on average."""
 _SHORTEST_CHUNK_S = 0.008
 """The last of a loop are shared out as long as each worker gets so much."""
 _MOST = 96
@@ -121,7 +123,8 @@ class Chunks:
         if self._dispatch.settings.eager:
             return _EAGER
         cost_s, most_s = costs.typical(step) or 0.0, costs.most(step) or 0.0
-        if not _SHORTEST_S <= cost_s <= _LONGEST_S or most_s > _UNEVEN * _LONGEST_S:
+        shortest_s = _SHORTEST_S if (costs.known(step) or 0.0) >= _SHORTEST_S else _SURELY_S
+        if not shortest_s <= cost_s <= _LONGEST_S or most_s > _UNEVEN * _LONGEST_S:
             return 1
         return min(_MOST, int(GRAIN_S / cost_s) + 1)
 

@@ -55,6 +55,9 @@ class Walker(Protocol):
     def goes_on(self) -> None:
         """Look ahead from here on."""
 
+    def hands_over(self) -> None:
+        """The step before is over: what follows is a native loop's, and no part of it."""
+
 
 class Iterations:
     """Where home is in each loop of one cell."""
@@ -157,6 +160,7 @@ class _Stepped:
         if self._index == self._next_look:
             self._next_look *= 2
             if self._is_in_vain():
+                self._walker.hands_over()
                 self._iterations.hand_over(self._loop, chain((item,), self._inner))
                 raise StopIteration
             spent_s = time.monotonic() - self._begin_s
