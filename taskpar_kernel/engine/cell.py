@@ -570,6 +570,7 @@ class CellRun(AppliedHooks):
         with self._session.lock:
             self.time.ends()
             self.time.has_passed()
+            self._has_done(self._anything())
 
     def value(self, number: int) -> Any:  # noqa: ARG002 - it is always the one just taken
         """Return the value of the expression whose outcome was just taken."""
@@ -623,6 +624,10 @@ class CellRun(AppliedHooks):
 
     def rest(self, number: int) -> Iterable[Any]:
         """Return what a stepped loop will have left for the native one."""
+        loop = self._steps.get(UnitId(number))
+        if isinstance(loop, LoopStep) and isinstance(loop.node, ast.For) and loop.node.orelse:
+            with self._session.lock:  # no step tells what the `else` of a loop does
+                self._has_done(self._anything())
         return self._iterations.rest(UnitId(number))
 
     chain = staticmethod(chain)
